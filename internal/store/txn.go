@@ -1,0 +1,77 @@
+package store
+
+// Txn is one atomic change: every operation happens if every condition holds and
+// the lease, if any, is still held; otherwise nothing happens. Operations apply
+// in the order given. A Txn is not safe for concurrent use and must not be
+// changed after it was given to a store.
+type Txn struct {
+	// Lease, unless its name is empty, must be current for the commit to count.
+	Lease Lease
+	// Conditions are checked against the state just before this transaction.
+	Conditions []Condition
+	Ops        []Op
+}
+
+// Lease names an epoch that must still be the current, unexpired one.
+type Lease struct {
+	Name  string
+	Epoch uint64
+}
+
+// Condition demands that a key still has the version that was read. Version 0
+// demands that it is absent.
+type Condition struct {
+	Key     []byte
+	Version Version
+}
+
+// OpKind says what an Op does.
+type OpKind uint8
+
+// The kinds of operation.
+const (
+	// OpPut sets a key to a value.
+	OpPut OpKind = iota + 1
+	// OpDelete removes a key; removing an absent key is no error.
+	OpDelete
+	// OpDeleteRange removes every key in [Key, End).
+	OpDeleteRange
+	// OpAdd adds Delta to the counter at Key without reading it. A counter's
+	// value is eight bytes, big endian, two's complement (DecodeCounter); an
+	// absent one counts as 0. A key is either always a counter or never.
+	OpAdd
+)
+
+// Op is one operation of a transaction.
+type Op struct {
+	Kind  OpKind
+	Key   []byte
+	Value []byte // OpPut
+	End   []byte // OpDeleteRange
+	Delta int64  // OpAdd
+}
+
+// Put appends an operation that sets key to value. Neither slice may be changed
+// afterwards.
+func (t *Txn) Put(key, value []byte) { t.Ops = append(t.Ops, Op{Kind: OpPut, Key: key, Value: value}) }
+
+// Delete appends an operation that removes key.
+func (t *Txn) Delete(key []byte) { t.Ops = append(t.Ops, Op{Kind: OpDelete, Key: key}) }
+
+// DeleteRange appends an operation that removes every key in [start, end).
+func (t *Txn) DeleteRange(start, end []byte) {
+	t.Ops = append(t.Ops, Op{Kind: OpDeleteRange, Key: start, End: end})
+}
+
+// Add appends an operation that adds delta to the counter at key.
+func (t *Txn) Add(key []byte, delta int64) {
+	t.Ops = append(t.Ops, Op{Kind: OpAdd, Key: key, Delta: delta})
+}
+
+// Require appends the condition that key still has version v.
+func (t *Txn) Require(key []byte, v Version) {
+	t.Conditions = append(t.Conditions, Condition{Key: key, Version: v})
+}
+
+// Empty reports whether the transaction would change nothing.
+func (t *Txn) Empty() bool { return len(t.Ops) == 0 }
