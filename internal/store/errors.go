@@ -50,3 +50,8 @@ func DecodeCounter(value []byte) (int64, error) {
 	}
 	return int64(binary.BigEndian.Uint64(value)), nil
 }
+
+// EncodeCounter returns the value of a counter key that holds n.
+func EncodeCounter(n int64) []byte {
+	return binary.BigEndian.AppendUint64(nil, uint64(n))
+}

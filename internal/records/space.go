@@ -1,0 +1,40 @@
+// Package records is the record layer: the only place that knows how instances,
+// history, timers, messages, rows, blobs and deliveries are laid out as keys and
+// values of a store. Everything above it speaks of nouns; every store below it
+// sees only bytes.
+//
+// Each value begins with a format byte, so that a later release can read what an
+// earlier one wrote. Each file of this package holds one noun: its keys, its
+// value's encoding and the operations on it.
+package records
+
+// The spaces of the key space. The first byte of every key is one of them. A
+// number is never given a second meaning.
+const (
+	spaceMeta byte = 0x01 // counters of the record layer itself
+
+	spaceInstance      byte = 0x10 // instance key → instance record
+	spaceInstanceID    byte = 0x11 // instance id → instance key
+	spaceInstanceState byte = 0x12 // state, creation time, instance key: the listing index
+	spaceHistory       byte = 0x13 // instance key, turn → history record
+	spaceInbox         byte = 0x14 // instance key, arrival → message not yet consumed
+	spaceBusy          byte = 0x15 // instance key: has work that a restart must resume
+	spaceTimer         byte = 0x16 // due time, instance key, sequence → what fires
+	spaceTask          byte = 0x17 // instance key, sequence → attempts of an activity
+	spaceKept          byte = 0x18 // instance id, arrival → event for an instance to come
+	spaceEnded         byte = 0x19 // instance key: has ended (condition of raises)
+
+	spaceRow       byte = 0x20 // table, partition, row → row
+	spacePartition byte = 0x21 // table, partition → counter of its changes
+	spaceIndex     byte = 0x22 // table, index, indexed value, partition, row
+
+	spaceBlob        byte = 0x30 // container, name → object and metadata
+	spaceObject      byte = 0x31 // object key → container and name that map it
+	spaceBlobGarbage byte = 0x32 // due time, object key: to be collected
+
+	spaceDelivery   byte = 0x40 // function, arrival → event not yet handled
+	spaceDeadLetter byte = 0x41 // function, arrival → event given up
+	spaceRetry      byte = 0x42 // function, due time, arrival: deliveries that wait
+
+	spaceAnswer byte = 0x50 // idempotency key → stored HTTP answer
+)
