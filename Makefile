@@ -1,0 +1,68 @@
+# `make` alone lists what can be made.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
+LISTEN      := $(or $(PERDURE_LISTEN),localhost:8080)
+CRASH_KILLS ?= 200
+FUZZTIME    ?= 3s
+# Engines and workloads of a bench run; see bench/README.md for all of them.
+BENCH_FLAGS ?= -engines perdure -workloads seq,seq-steps,latency,fanout,human,replay,waiting
+
+.PHONY: help
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: run
+run: ## Start the file approver; open the address it prints.
+	@go build -buildvcs=false -o bin/fileapprover ./examples/fileapprover
+	@echo "file approver: http://$(LISTEN)/ (Ctrl-C stops it)"
+	@exec bin/fileapprover
+
+.PHONY: check
+check: fmt-check lint ## Fast checks while working: format, vet, lint, short tests.
+	@go test -short ./...
+
+.PHONY: test
+test: ## Everything: lint, all tests with the race detector, 20 kills, browser, fuzz smoke, bench compiles.
+	@scripts/setup.sh
+	@scripts/test.sh
+
+.PHONY: crash
+crash: ## Kill the file approver CRASH_KILLS times (default 200) and check that nothing is lost.
+	@CRASH_KILLS=$(CRASH_KILLS) go run ./test/crash
+
+.PHONY: bench
+bench: ## Measure; BENCH_FLAGS chooses engines and workloads.
+	@cd bench && go run . $(BENCH_FLAGS)
+
+.PHONY: lint
+lint: ## go vet, staticcheck and the import rules.
+	@go vet ./...
+	@go run $(STATICCHECK) ./...
+	@go test ./internal/archtest
+
+.PHONY: fmt
+fmt: ## Format all Go files.
+	@gofmt -s -w .
+
+.PHONY: fmt-check
+fmt-check:
+	@unformatted=$$(gofmt -s -l .); if [ -n "$$unformatted" ]; then \
+		echo "not formatted (run make fmt):"; echo "$$unformatted"; exit 1; fi
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (default 3s).
+	@FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
+
+.PHONY: setup
+setup: ## Install what the tests need beside Go (Debian and Ubuntu).
+	@scripts/setup.sh
+
+.PHONY: clean
+clean: ## Remove what was built; data folders are kept.
+	@rm -rf bin
+	@go clean -testcache

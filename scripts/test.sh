@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# The whole test run, one step after another; the first that fails ends it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# Groups of tests that need a browser or another program fail instead of
+# being skipped when it is missing.
+export PERDURE_TEST_ALL=1
+
+# step NAME COMMAND... runs the command and prints how long it took.
+step() {
+	local name=$1 start=$SECONDS
+	shift
+	echo "=== $name"
+	if ! "$@"; then
+		echo "=== $name: FAILED" >&2
+		exit 1
+	fi
+	echo "=== $name: ok ($((SECONDS - start)) s)"
+}
+
+# The report shows one line per package, the output of what failed, and fails
+# on a skipped test.
+tests() {
+	CGO_ENABLED=1 go test -race -json -timeout 15m ./... | go run ./scripts/testreport
+}
+
+step "format" make fmt-check
+step "lint" make lint
+step "tests" tests
+step "crash" env CRASH_KILLS=20 go run ./test/crash
+step "fuzz" scripts/fuzz.sh
+step "bench compiles" go -C bench vet ./...
+echo "all tests passed in $SECONDS s"
