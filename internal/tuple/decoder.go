@@ -1,0 +1,178 @@
+package tuple
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+	"time"
+)
+
+// ErrMalformed: the bytes are not what an Append function wrote.
+var ErrMalformed = errors.New("tuple: malformed encoding")
+
+// Decoder reads the elements of a tuple one after another. After the first
+// malformed element every read answers a zero value; Err or End tells.
+//
+//	d := tuple.Decode(key)
+//	table, partition := d.String(), d.String()
+//	if err := d.End(); err != nil { … }
+type Decoder struct {
+	rest []byte
+	err  error
+}
+
+// Decode returns a decoder of b, which must not change while it is in use.
+func Decode(b []byte) *Decoder { return &Decoder{rest: b} }
+
+// Err returns ErrMalformed once an element was malformed.
+func (d *Decoder) Err() error { return d.err }
+
+// End is Err, and ErrMalformed as well if bytes are left.
+func (d *Decoder) End() error {
+	if d.err == nil && len(d.rest) > 0 {
+		d.fail()
+	}
+	return d.err
+}
+
+// Rest returns the bytes that follow what was read. It shares memory with what
+// was given to Decode.
+func (d *Decoder) Rest() []byte { return d.rest }
+
+// String reads what AppendString wrote.
+func (d *Decoder) String() string { return string(d.text(0x00)) }
+
+// StringDesc reads what AppendStringDesc wrote.
+func (d *Decoder) StringDesc() string { return string(d.text(0xff)) }
+
+// Bytes reads what AppendBytes wrote. The slice is the caller's.
+func (d *Decoder) Bytes() []byte { return d.text(0x00) }
+
+// text reads a string whose bytes were XORed with mask.
+func (d *Decoder) text(mask byte) []byte {
+	text := []byte{}
+	for i := 0; i < len(d.rest); i++ {
+		c := d.rest[i] ^ mask
+		if c != escape {
+			text = append(text, c)
+			continue
+		}
+		if i++; i == len(d.rest) {
+			break
+		}
+		switch d.rest[i] ^ mask {
+		case escapedNul:
+			text = append(text, 0)
+		case terminator:
+			d.rest = d.rest[i+1:]
+			return text
+		default:
+			d.fail()
+			return nil
+		}
+	}
+	d.fail()
+	return nil
+}
+
+// Uint64 reads what AppendUint64 wrote.
+func (d *Decoder) Uint64() uint64 {
+	b := d.take(8)
+	if b == nil {
+		return 0
+	}
+	return binary.BigEndian.Uint64(b)
+}
+
+// Uint64Desc reads what AppendUint64Desc wrote.
+func (d *Decoder) Uint64Desc() uint64 {
+	n := d.Uint64()
+	if d.err != nil {
+		return 0
+	}
+	return ^n
+}
+
+// Int64 reads what AppendInt64 wrote.
+func (d *Decoder) Int64() int64 {
+	n := d.Uint64()
+	if d.err != nil {
+		return 0
+	}
+	return int64(n ^ signBit)
+}
+
+// Int64Desc reads what AppendInt64Desc wrote.
+func (d *Decoder) Int64Desc() int64 {
+	n := d.Int64()
+	if d.err != nil {
+		return 0
+	}
+	return ^n
+}
+
+// Float64 reads what AppendFloat64 wrote.
+func (d *Decoder) Float64() float64 {
+	bits := d.Uint64()
+	if d.err != nil {
+		return 0
+	}
+	if bits&signBit != 0 {
+		bits &^= signBit
+	} else {
+		bits = ^bits
+	}
+	return math.Float64frombits(bits)
+}
+
+// Time reads what AppendTime wrote.
+func (d *Decoder) Time() time.Time { return d.time(0x00) }
+
+// TimeDesc reads what AppendTimeDesc wrote.
+func (d *Decoder) TimeDesc() time.Time { return d.time(0xff) }
+
+// time reads a time whose bytes were XORed with mask.
+func (d *Decoder) time(mask byte) time.Time {
+	b := d.take(12)
+	if b == nil {
+		return time.Time{}
+	}
+	var plain [12]byte
+	for i := range plain {
+		plain[i] = b[i] ^ mask
+	}
+	seconds := binary.BigEndian.Uint64(plain[:8])
+	nanos := binary.BigEndian.Uint32(plain[8:])
+	if nanos >= uint32(time.Second) {
+		d.fail()
+		return time.Time{}
+	}
+	return time.Unix(int64(seconds^signBit), int64(nanos)).UTC()
+}
+
+// Bool reads what AppendBool wrote.
+func (d *Decoder) Bool() bool {
+	b := d.take(1)
+	if b == nil {
+		return false
+	}
+	if b[0] > 1 {
+		d.fail()
+	}
+	return b[0] == 1
+}
+
+// take cuts n bytes off, or fails and returns nil.
+func (d *Decoder) take(n int) []byte {
+	if len(d.rest) < n {
+		d.fail()
+		return nil
+	}
+	b := d.rest[:n]
+	d.rest = d.rest[n:]
+	return b
+}
+
+func (d *Decoder) fail() {
+	d.err, d.rest = ErrMalformed, nil
+}
