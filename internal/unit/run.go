@@ -28,8 +28,8 @@ func Run(ctx context.Context, env *Env, c Committer, attempts int, fn func(conte
 		return ErrInsideUnit
 	}
 	for attempt := 1; ; attempt++ {
-		err := runOnce(ctx, env, c, fn)
-		if !errors.Is(err, store.ErrConflict) {
+		conflict, err := runOnce(ctx, env, c, fn)
+		if !conflict {
 			return err
 		}
 		if attempt >= attempts {
@@ -41,40 +41,45 @@ func Run(ctx context.Context, env *Env, c Committer, attempts int, fn func(conte
 	}
 }
 
-func runOnce(ctx context.Context, env *Env, c Committer, fn func(context.Context) error) error {
+// runOnce reports, with the error, whether the commit failed for a conflict. Fn's
+// own error may match store.ErrConflict as well, when it ran other units.
+func runOnce(ctx context.Context, env *Env, c Committer, fn func(context.Context) error) (conflict bool, err error) {
 	u := New(env)
-	committed := false
+	sealed := false
 	defer func() {
-		if !committed { // fn failed, panicked or left by Goexit
+		if !sealed { // fn failed, panicked or left by Goexit
 			u.Discarded()
 		}
 	}()
 	if err := fn(With(ctx, u)); err != nil {
-		return err
+		return false, err
+	}
+	if err := ctx.Err(); err != nil {
+		return false, err // a run that timed out must not commit
 	}
 	var txn store.Txn
 	if err := u.Seal(&txn); err != nil {
-		return err
+		return false, err
 	}
-	committed = true
+	sealed = true
 	if txn.Empty() {
 		u.Committed()
-		return nil
+		return false, nil
 	}
 	switch err := c.Commit(ctx, &txn); {
 	case err == nil:
 		u.Committed()
-		return nil
-	case errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrLeaseLost):
+		return false, nil
+	case errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrLeaseLost), errors.Is(err, store.ErrMalformed):
 		u.Discarded()
-		return err
+		return errors.Is(err, store.ErrConflict), err
 	default:
-		return err // the outcome may be unknown: leave what was staged to the collector
+		return false, err // the outcome may be unknown: leave what was staged to the collector
 	}
 }
 
-// backoff waits a random time that doubles its bound with each attempt, from 1
-// to 128 ms.
+// backoff waits a random time whose bound doubles with each attempt, from 2 to
+// 128 ms.
 func backoff(ctx context.Context, attempt int) error {
 	bound := time.Millisecond << min(attempt, 7)
 	t := time.NewTimer(rand.N(bound))

@@ -7,9 +7,9 @@
 package unit
 
 import (
-	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -58,23 +58,37 @@ type Env struct {
 type Unit struct {
 	env *Env
 
+	compound sync.Mutex // held by Do; taken before mu
+
 	mu       sync.Mutex
 	closed   bool
 	snap     store.Snapshot
 	reads    map[string]store.Version
 	writes   map[string]*write
 	order    []string // keys of writes, in order of first write
-	size     int
+	size     int      // bytes of keys and values in writes
 	commits  []func()
 	discards []func()
 }
 
-// write is what the unit will do to one key.
+// write is what the unit will do to one key: put a value, add to a counter, or,
+// being neither, delete.
 type write struct {
-	value   []byte // nil: delete
-	isAdd   bool
-	delta   int64
-	deleted bool
+	value []byte
+	isAdd bool
+	delta int64
+}
+
+// over returns what a key that holds base will hold after w; nil when absent.
+func (w *write) over(base []byte) ([]byte, error) {
+	if !w.isAdd {
+		return w.value, nil
+	}
+	n, err := store.DecodeCounter(base)
+	if err != nil {
+		return nil, err
+	}
+	return store.EncodeCounter(n + w.delta), nil
 }
 
 // New returns an empty unit.
@@ -124,7 +138,7 @@ func (u *Unit) Now() time.Time { return u.env.Now() }
 
 // Get returns the value at key as the unit sees it: its own write, else the
 // snapshot's. A key that is absent is nil. What was read, also that nothing was
-// there, is validated when the unit commits.
+// there, is validated when the unit commits. The slice must not be changed.
 func (u *Unit) Get(key []byte) ([]byte, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -142,7 +156,7 @@ func (u *Unit) Peek(key []byte) ([]byte, error) {
 func (u *Unit) Validate(key []byte) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	_, _, err := u.read(key, true)
+	_, err := u.read(key, true)
 	return err
 }
 
@@ -154,35 +168,29 @@ func (u *Unit) get(key []byte, validate bool) ([]byte, error) {
 		}
 		return w.value, nil
 	}
-	value, _, err := u.read(key, validate)
+	value, err := u.read(key, validate)
 	if err != nil || w == nil {
 		return value, err
 	}
-	n, err := store.DecodeCounter(value)
-	if err != nil {
-		return nil, err
-	}
-	return store.EncodeCounter(n + w.delta), nil
+	return w.over(value)
 }
 
 // read returns the snapshot's value and, if asked, remembers its version.
-func (u *Unit) read(key []byte, validate bool) ([]byte, store.Version, error) {
+func (u *Unit) read(key []byte, validate bool) ([]byte, error) {
 	if err := u.open(); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	value, version, err := u.snap.Get(key)
-	if err != nil {
-		return nil, 0, err
+	if err != nil || !validate {
+		return value, err
 	}
-	if validate {
-		if _, seen := u.reads[string(key)]; !seen {
-			if len(u.reads) >= MaxReads {
-				return nil, 0, ErrTooLarge
-			}
-			u.reads[string(key)] = version
+	if _, seen := u.reads[string(key)]; !seen {
+		if len(u.reads) >= MaxReads {
+			return nil, fmt.Errorf("%w: it validates more than %d keys", ErrTooLarge, MaxReads)
 		}
+		u.reads[string(key)] = version
 	}
-	return value, version, nil
+	return value, nil
 }
 
 // open makes sure that the unit is usable and has its snapshot.
@@ -201,123 +209,102 @@ func (u *Unit) open() error {
 	return nil
 }
 
-// Scan visits the keys of r as the unit sees them: the snapshot overlaid with
-// the unit's own writes. It is not validated. Visit must not use the unit.
-func (u *Unit) Scan(r store.Range, visit func(store.Item) bool) error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if err := u.open(); err != nil {
-		return err
-	}
-	own := u.own(r)
-	before := func(a, b []byte) bool {
-		if r.Reverse {
-			return bytes.Compare(a, b) > 0
-		}
-		return bytes.Compare(a, b) < 0
-	}
-	emit := func(key string) (bool, error) {
-		value, err := u.get([]byte(key), false)
-		if err != nil || value == nil {
-			return true, err
-		}
-		return visit(store.Item{Key: []byte(key), Value: value}), nil
-	}
-	var (
-		next    int
-		goOn    = true
-		ownErr  error
-		visitIn = func(it store.Item) bool {
-			for next < len(own) && before([]byte(own[next]), it.Key) {
-				if goOn, ownErr = emit(own[next]); !goOn || ownErr != nil {
-					return false
-				}
-				next++
-			}
-			if next < len(own) && own[next] == string(it.Key) {
-				goOn, ownErr = emit(own[next])
-				next++
-				return goOn && ownErr == nil
-			}
-			goOn = visit(it)
-			return goOn
-		}
-	)
-	if err := u.snap.Scan(r, visitIn); err != nil {
-		return err
-	}
-	for ; goOn && ownErr == nil && next < len(own); next++ {
-		goOn, ownErr = emit(own[next])
-	}
-	return ownErr
+// Do runs f while no other Do of this unit runs. A change that reads and then
+// writes what depends on it is made in one, so that goroutines which share the
+// unit do not come between. F must not call Do.
+func (u *Unit) Do(f func() error) error {
+	u.compound.Lock()
+	defer u.compound.Unlock()
+	return f()
 }
 
-// own returns the written keys inside r, in the order of the scan.
-func (u *Unit) own(r store.Range) []string {
-	var keys []string
-	for key := range u.writes {
-		if key >= string(r.Start) && (len(r.End) == 0 || key < string(r.End)) {
-			keys = append(keys, key)
-		}
-	}
-	slices.Sort(keys)
-	if r.Reverse {
-		slices.Reverse(keys)
-	}
-	return keys
-}
-
-// Put sets key to value when the unit commits. Value must not be nil.
+// Put sets key to value when the unit commits. Neither may be changed afterwards.
 func (u *Unit) Put(key, value []byte) error {
 	if value == nil {
 		value = []byte{}
 	}
-	return u.write(key, len(value), func(w *write) { *w = write{value: value} })
+	return u.write(key, func(w *write) error {
+		*w = write{value: value}
+		return nil
+	})
 }
 
 // Delete removes key when the unit commits.
 func (u *Unit) Delete(key []byte) error {
-	return u.write(key, 0, func(w *write) { *w = write{deleted: true} })
+	return u.write(key, func(w *write) error {
+		*w = write{}
+		return nil
+	})
 }
 
 // Add adds delta to the counter at key when the unit commits, without reading it.
 func (u *Unit) Add(key []byte, delta int64) error {
-	return u.write(key, 8, func(w *write) { *w = write{isAdd: true, delta: w.delta + delta} })
+	return u.write(key, func(w *write) error {
+		if w.isAdd {
+			w.delta += delta
+			return nil
+		}
+		n, err := store.DecodeCounter(w.value)
+		w.value = store.EncodeCounter(n + delta)
+		return err
+	})
 }
 
-func (u *Unit) write(key []byte, size int, change func(*write)) error {
+// write lets change alter what the unit does to key. A key not yet written is
+// given to it as an addition of nothing.
+func (u *Unit) write(key []byte, change func(*write) error) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.closed {
 		return ErrUnitClosed
 	}
-	if u.size += len(key) + size; u.size > MaxBytes {
-		return ErrTooLarge
+	old, written := u.writes[string(key)]
+	w, size := write{isAdd: true}, u.size
+	if written {
+		w = *old
+		size -= len(old.value)
+	} else {
+		size += len(key)
 	}
-	w := u.writes[string(key)]
-	if w == nil {
-		w = &write{}
-		u.writes[string(key)] = w
+	if err := change(&w); err != nil {
+		return err
+	}
+	if size += len(w.value); size > MaxBytes {
+		return fmt.Errorf("%w: it writes more than %d bytes", ErrTooLarge, MaxBytes)
+	}
+	u.size = size
+	if !written {
 		u.order = append(u.order, string(key))
 	}
-	change(w)
+	u.writes[string(key)] = &w
 	return nil
 }
 
 // OnCommit registers what happens after the unit is durable, such as waking the
-// reader of what it sent. It must not block or fail.
+// reader of what it sent. It must not block or fail. It does nothing on a unit
+// that has ended.
 func (u *Unit) OnCommit(f func()) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.commits = append(u.commits, f)
+	if !u.closed {
+		u.commits = append(u.commits, f)
+	}
 }
 
 // OnDiscard registers what happens when the unit is known not to have
-// committed, such as removing staged bytes. It must not block for long.
+// committed, such as removing staged bytes. It must not block for long. On a
+// unit that has ended it happens at once: what f undoes came too late to be part
+// of the commit.
 func (u *Unit) OnDiscard(f func()) {
 	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.discards = append(u.discards, f)
+	closed := u.closed
+	if !closed {
+		u.discards = append(u.discards, f)
+	}
+	u.mu.Unlock()
+	if closed {
+		f()
+	}
 }
 
 // Seal ends the unit and appends its conditions and writes to txn. Whoever seals
@@ -336,7 +323,7 @@ func (u *Unit) Seal(txn *store.Txn) error {
 		switch w := u.writes[key]; {
 		case w.isAdd:
 			txn.Add([]byte(key), w.delta)
-		case w.deleted:
+		case w.value == nil:
 			txn.Delete([]byte(key))
 		default:
 			txn.Put([]byte(key), w.value)
@@ -356,7 +343,11 @@ func (u *Unit) close() {
 
 // Committed runs what was registered with OnCommit, in order.
 func (u *Unit) Committed() {
-	for _, f := range u.commits {
+	u.mu.Lock()
+	commits := u.commits
+	u.commits = nil
+	u.mu.Unlock()
+	for _, f := range commits {
 		f()
 	}
 }
