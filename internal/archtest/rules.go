@@ -1,0 +1,238 @@
+package archtest
+
+// ruleset is all rules that the module's files must keep.
+type ruleset struct {
+	layers  []layer
+	beside  []beside
+	reach   []reachRule
+	only    []onlyRule
+	uses    []useRule
+	initsOK map[string]string // file → why it needs an init function
+}
+
+// layer is a row of packages. A package imports packages of lower layers only;
+// imports inside a layer are named by beside. Every package of the module has
+// its line in one of them.
+type layer struct {
+	name     string
+	why      string
+	packages []string
+}
+
+// beside allows an import inside a layer.
+type beside struct {
+	from, to string
+	why      string
+}
+
+// reachRule forbids packages to import something themselves or through other
+// packages of the module. Tests are free.
+type reachRule struct {
+	from    []string // packages
+	mustNot []string // import paths, with everything below them
+	why     string
+}
+
+// onlyRule names the packages that may import something. It holds in tests as
+// well, unless testsToo is false.
+type onlyRule struct {
+	imports  []string // import paths, or folders of this module; "x/..." for all below
+	by       []string
+	testsToo bool
+	why      string
+}
+
+// useRule forbids names of a package outside some files.
+type useRule struct {
+	pkg     string   // import path
+	names   []string // its functions and variables
+	where   scope
+	in      []string          // packages it holds in; empty is all
+	allowed map[string]string // file or pattern → why
+	why     string
+}
+
+type scope int
+
+const (
+	code  scope = iota // files that are not tests
+	tests              // _test.go files
+)
+
+// programs are the packages that start a process: what starts a process reads its
+// flags and its environment itself.
+var programs = []string{"cmd/...", "examples/...", "test/...", "scripts/..."}
+
+// rules are the rules of this module, from the lowest layer up.
+var rules = ruleset{
+	layers: []layer{
+		{
+			name: "ground",
+			why:  "nouns and contracts that know nothing of the rest, so that everything can use them",
+			packages: []string{
+				"internal/clock",
+				"internal/tuple",
+				"internal/history",
+				"internal/store",
+				"internal/poison",
+				"internal/archtest",
+			},
+		},
+		{
+			name: "drivers",
+			why:  "implementations of the contracts; chosen by configuration, so only the root knows them",
+			packages: []string{
+				"internal/store/internal/local",
+				"internal/store/memory",
+				"internal/store/pebble",
+				"internal/store/storetest",
+				"internal/blobstore",
+			},
+		},
+		{
+			name: "records",
+			why:  "the one place that knows keys, and the replay of a history, which knows no store",
+			packages: []string{
+				"internal/records",
+				"internal/replay",
+			},
+		},
+		{
+			name: "engine",
+			why:  "what runs functions and orchestrations; reached by users through the resources alone",
+			packages: []string{
+				"internal/unit",
+				"internal/resource",
+				"internal/delivery",
+				"internal/engine",
+			},
+		},
+		{
+			name: "resources",
+			why:  "the typed SDK and the services: each is usable, testable and replaceable alone",
+			packages: []string{
+				"durable",
+				"durable/durabletest",
+				"table",
+				"blob",
+			},
+		},
+		{
+			name: "wiring",
+			why:  "what the root is made of: binding of structs, the HTTP side, and what errors become there",
+			packages: []string{
+				"internal/problem",
+				"internal/binding",
+				"internal/httpapi",
+			},
+		},
+		{
+			name:     "root",
+			why:      "ties functions, resources and configuration to an app; nothing below can import it",
+			packages: []string{"."},
+		},
+		{
+			name: "programs",
+			why:  "applications of the SDK, written as a user would",
+			packages: []string{
+				"cmd/perdure",
+				"examples/fileapprover",
+				"examples/fileapprover/analysis",
+				"examples/fileapprover/web",
+				"test/crash",
+				"test/e2e",
+				"scripts/testreport",
+			},
+		},
+	},
+
+	beside: []beside{
+		{"internal/store/memory", "internal/store/internal/local", "both local stores share their commit loop"},
+		{"internal/store/pebble", "internal/store/internal/local", "both local stores share their commit loop"},
+		{"internal/delivery", "internal/unit", "an event is handled in a unit of work"},
+		{"internal/engine", "internal/unit", "a turn commits as a unit of work"},
+		{"internal/resource", "internal/unit", "a bound value is read and written in a unit of work"},
+		{"durable/durabletest", "durable", "the test kit of orchestrations"},
+		{"internal/binding", "internal/problem", "a value that cannot be bound is answered as a problem"},
+		{"internal/httpapi", "internal/problem", "errors are answered as problems"},
+		{"internal/httpapi", "internal/binding", "a function's request and answer are bound"},
+		{"examples/fileapprover", "examples/fileapprover/analysis", "parts of one example"},
+		{"examples/fileapprover", "examples/fileapprover/web", "parts of one example"},
+	},
+
+	reach: []reachRule{
+		{
+			from:    []string{"durable", "internal/replay", "internal/engine"},
+			mustNot: []string{"database/sql", "net/http"},
+			why:     "orchestrations replay: what they are built on has no way to a network or a database",
+		},
+		{
+			from:    []string{"internal/replay"},
+			mustNot: []string{"os", "net"},
+			why:     "replay is a function of history and code, without I/O",
+		},
+	},
+
+	only: []onlyRule{
+		{
+			imports:  []string{"internal/tuple"},
+			by:       []string{"internal/records", "internal/tuple"},
+			testsToo: true,
+			why:      "keys are named in one place: the record layer",
+		},
+		{
+			imports: []string{
+				"internal/store/memory", "internal/store/pebble", "internal/blobstore",
+			},
+			by:  []string{".", "durable/durabletest", "test/..."},
+			why: "which store runs is configuration; everything else speaks to the contract",
+		},
+		{
+			imports:  []string{"github.com/cockroachdb/pebble/v2/..."},
+			by:       []string{"internal/store/...", "test/..."},
+			testsToo: true,
+			why:      "the embedded store is behind the contract, so that another can take its place",
+		},
+		{
+			imports: []string{"flag", "github.com/spf13/pflag", "github.com/spf13/cobra"},
+			by:      programs,
+			why:     "a library does not read the command line of the program it is in",
+		},
+		{
+			imports: []string{"testing", "github.com/chromedp/chromedp"},
+			by:      []string{"internal/store/storetest", "durable/durabletest", "test/..."},
+			why:     "test code stays out of applications, except in the packages that are for tests",
+		},
+	},
+
+	uses: []useRule{
+		{
+			pkg:   "os",
+			names: []string{"Getenv", "LookupEnv", "Environ", "ExpandEnv"},
+			where: code,
+			allowed: map[string]string{
+				"config.go":    "the root reads PERDURE_* in this one file",
+				"cmd/...":      "a program",
+				"examples/...": "a program",
+				"test/...":     "a program",
+				"scripts/...":  "a program",
+			},
+			why: "the environment is read in one place; elsewhere settings are arguments",
+		},
+		{
+			pkg:   "time",
+			names: []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick"},
+			where: code,
+			in:    []string{"internal/replay", "internal/history"},
+			why:   "replay has no clock: the same history gives the same decisions",
+		},
+		{
+			pkg:   "time",
+			names: []string{"Sleep"},
+			where: tests,
+			why:   "a test that sleeps is slow or fails now and then: use an injected clock, a channel or testing/synctest",
+		},
+	},
+
+	initsOK: map[string]string{},
+}
