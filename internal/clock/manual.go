@@ -8,7 +8,8 @@ import (
 )
 
 // Manual is a Clock that stands still until it is told to move. It is for tests
-// and for virtual time.
+// and for virtual time. A timer set for no time at all fires at once, as the
+// system's does.
 type Manual struct {
 	mu      sync.Mutex
 	now     time.Time
@@ -38,7 +39,7 @@ func (m *Manual) NewTimer(d time.Duration) Timer {
 	return t
 }
 
-// AfterFunc implements Clock. Advance calls f, and waits until it has returned.
+// AfterFunc implements Clock. Advance calls f and waits until it has returned.
 func (m *Manual) AfterFunc(d time.Duration, f func()) Timer {
 	t := &manualTimer{clock: m, f: f}
 	t.Reset(d)
