@@ -22,11 +22,11 @@ const (
 	spaceTimer         byte = 0x16 // due time, instance key, sequence → what fires
 	spaceTask          byte = 0x17 // instance key, sequence → attempts of an activity
 	spaceKept          byte = 0x18 // instance id, arrival → event for an instance to come
-	spaceEnded         byte = 0x19 // instance key: has ended (condition of raises)
 
-	spaceRow       byte = 0x20 // table, partition, row → row
-	spacePartition byte = 0x21 // table, partition → counter of its changes
-	spaceIndex     byte = 0x22 // table, index, indexed value, partition, row
+	spaceRow         byte = 0x20 // table, partition, row → row
+	spacePartition   byte = 0x21 // table, partition → counter of its changes
+	spaceIndex       byte = 0x22 // table, index, indexed value, partition, row → where the row is
+	spaceIndexChange byte = 0x23 // table, index → counter of its changes
 
 	spaceBlob        byte = 0x30 // container, name → object and metadata
 	spaceObject      byte = 0x31 // object key → container and name that map it

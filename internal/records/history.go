@@ -1,0 +1,62 @@
+package records
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/perdure/perdure/internal/history"
+	"github.com/perdure/perdure/internal/store"
+	"github.com/perdure/perdure/internal/tuple"
+)
+
+func turnKey(k InstanceKey, turn uint32) []byte {
+	return binary.BigEndian.AppendUint32(instanceKey(spaceHistory, k), turn)
+}
+
+// PutTurn writes a turn of an instance's history.
+func PutTurn(w Writer, k InstanceKey, turn uint32, t history.Turn) {
+	w.Put(turnKey(k, turn), history.Append(nil, t))
+}
+
+// DropTurns removes the turns from and up to, but not including, end.
+func DropTurns(w Writer, k InstanceKey, from, end uint32) {
+	if end-from <= 16 { // a few deletes cost later readers less than a range tombstone
+		for turn := from; turn < end; turn++ {
+			w.Delete(turnKey(k, turn))
+		}
+		return
+	}
+	w.DeleteRange(turnKey(k, from), turnKey(k, end))
+}
+
+// ReadHistory visits the turns of an instance from base on, in order.
+func ReadHistory(r store.Reader, k InstanceKey, base uint32, visit func(turn uint32, t history.Turn) error) error {
+	var failed error
+	err := r.Scan(store.Range{Start: turnKey(k, base), End: tuple.After(instanceKey(spaceHistory, k))}, func(it store.Item) bool {
+		turn := binary.BigEndian.Uint32(it.Key[9:])
+		t, err := history.Decode(append([]byte(nil), it.Value...))
+		if err != nil {
+			failed = fmt.Errorf("turn %d: %w", turn, err)
+			return false
+		}
+		failed = visit(turn, t)
+		return failed == nil
+	})
+	if failed != nil {
+		return failed
+	}
+	return err
+}
+
+// SetBusy marks an instance as having work that a restart must resume.
+func SetBusy(w Writer, k InstanceKey) { w.Put(instanceKey(spaceBusy, k), nil) }
+
+// ClearBusy removes the mark.
+func ClearBusy(w Writer, k InstanceKey) { w.Delete(instanceKey(spaceBusy, k)) }
+
+// BusyInstances visits the instances that are marked busy, oldest first.
+func BusyInstances(r store.Reader, visit func(InstanceKey) bool) error {
+	return r.Scan(store.Range{Start: []byte{spaceBusy}, End: []byte{spaceBusy + 1}}, func(it store.Item) bool {
+		return len(it.Key) != 9 || visit(InstanceKey(binary.BigEndian.Uint64(it.Key[1:])))
+	})
+}

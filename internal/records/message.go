@@ -1,0 +1,134 @@
+package records
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/perdure/perdure/internal/history"
+	"github.com/perdure/perdure/internal/store"
+	"github.com/perdure/perdure/internal/tuple"
+)
+
+// Arrival orders messages. It is a time in nanoseconds, made unique and
+// ascending by its giver, and a number that tells givers apart.
+type Arrival struct {
+	Nanos uint64
+	Node  uint32
+}
+
+func appendArrival(dst []byte, a Arrival) []byte {
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(dst, a.Nanos), a.Node)
+}
+
+const arrivalSize = 12
+
+const messageFormat = 1
+
+// Message is an event that was committed for an instance and is not yet part of
+// its history.
+type Message struct {
+	Arrival Arrival
+	Event   history.Event
+}
+
+// PutMessage writes a message to the inbox of instance k.
+func PutMessage(w Writer, k InstanceKey, m *Message) {
+	w.Put(appendArrival(instanceKey(spaceInbox, k), m.Arrival), history.AppendEvent([]byte{messageFormat}, &m.Event))
+}
+
+// DeleteMessage removes a message from the inbox of instance k.
+func DeleteMessage(w Writer, k InstanceKey, a Arrival) {
+	w.Delete(appendArrival(instanceKey(spaceInbox, k), a))
+}
+
+// ReadInbox returns up to limit messages of instance k, oldest first.
+func ReadInbox(r store.Reader, k InstanceKey, limit int) ([]Message, error) {
+	prefix := instanceKey(spaceInbox, k)
+	return readMessages(r, store.Range{Start: prefix, End: tuple.After(prefix)}, limit)
+}
+
+func readMessages(r store.Reader, scan store.Range, limit int) ([]Message, error) {
+	var (
+		messages []Message
+		failed   error
+	)
+	err := r.Scan(scan, func(it store.Item) bool {
+		tail := it.Key[len(it.Key)-arrivalSize:]
+		m := Message{Arrival: Arrival{Nanos: binary.BigEndian.Uint64(tail), Node: binary.BigEndian.Uint32(tail[8:])}}
+		if len(it.Value) == 0 || it.Value[0] > messageFormat {
+			failed = fmt.Errorf("message: %w", ErrNewerRecord)
+			return false
+		}
+		if m.Event, failed = history.DecodeEvent(append([]byte(nil), it.Value[1:]...)); failed != nil {
+			failed = fmt.Errorf("message: %w", failed)
+			return false
+		}
+		messages = append(messages, m)
+		return len(messages) < limit
+	})
+	if failed != nil {
+		return nil, failed
+	}
+	return messages, err
+}
+
+func keptPrefix(id string) []byte { return tuple.AppendString([]byte{spaceKept}, id) }
+
+// PutKept writes an event that waits for an instance which does not exist yet.
+// Its Time is when it expires.
+func PutKept(w Writer, id string, m *Message) {
+	w.Put(appendArrival(keptPrefix(id), m.Arrival), history.AppendEvent([]byte{messageFormat}, &m.Event))
+}
+
+// DeleteKept removes a kept event.
+func DeleteKept(w Writer, id string, a Arrival) { w.Delete(appendArrival(keptPrefix(id), a)) }
+
+// ReadKept returns up to limit events kept for the instance called id.
+func ReadKept(r store.Reader, id string, limit int) ([]Message, error) {
+	prefix := keptPrefix(id)
+	return readMessages(r, store.Range{Start: prefix, End: tuple.After(prefix)}, limit)
+}
+
+// KeptIDs visits the ids of the instances for which events are kept, each once,
+// with the earliest expiry among them.
+func KeptIDs(r store.Reader, visit func(id string, expires time.Time) bool) error {
+	var (
+		last    string
+		expires time.Time
+		seen    bool
+		goOn    = true
+		failed  error
+	)
+	err := r.Scan(store.Range{Start: []byte{spaceKept}, End: []byte{spaceKept + 1}}, func(it store.Item) bool {
+		d := tuple.Decode(it.Key[1 : len(it.Key)-arrivalSize])
+		id := d.String()
+		if failed = d.Err(); failed != nil {
+			return false
+		}
+		e, err := history.DecodeEvent(it.Value[1:])
+		if err != nil {
+			failed = fmt.Errorf("kept event: %w", err)
+			return false
+		}
+		due := time.Unix(0, e.Time)
+		switch {
+		case seen && id == last:
+			if due.Before(expires) {
+				expires = due
+			}
+			return true
+		case seen:
+			goOn = visit(last, expires)
+		}
+		last, expires, seen = id, due, true
+		return goOn
+	})
+	if failed != nil {
+		return failed
+	}
+	if err == nil && goOn && seen {
+		visit(last, expires)
+	}
+	return err
+}
