@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+const (
+	// childFlag makes this program measure one task, given as JSON, instead of reading a command line.
+	childFlag = "-child"
+	// rowsFile is the file descriptor on which a child writes its row; whatever an engine prints on standard output
+	// goes to standard error.
+	rowsFile = 3
+	// closeTime is how long an engine may take to stop before its process ends anyway.
+	closeTime = 10 * time.Second
+)
+
+// task is one measurement that a child process makes.
+type task struct {
+	Engine   string
+	Workload string
+	Step     string
+	Inline   bool
+	N        int
+	Inflight int
+	Payload  int
+	Store    string
+	Rep      int
+	Limit    time.Duration
+	Dir      string
+	Restart  bool      // the second process of the waiting workload
+	Started  time.Time // when the process was started
+}
+
+func (t task) title() string { return fmt.Sprintf("%s (n=%d)", t.Workload, t.N) }
+
+// tasksOf returns what is to be measured on an engine for one workload: nothing, if the workload needs what the
+// engine does not have.
+func tasksOf(opts options, engineName, workloadName string, rep int) []task {
+	p, _ := findPeer(engineName)
+	w, _ := findWorkload(workloadName)
+	if w.needsBoth && !p.both {
+		return nil
+	}
+	sizes := w.sizes(p)
+	if opts.n > 0 {
+		sizes = []int{opts.n}
+	}
+	step := p.step
+	if w.needsBoth {
+		step = "inline"
+	}
+	var tasks []task
+	for _, n := range sizes {
+		tasks = append(tasks, task{
+			Engine: engineName, Workload: workloadName, Step: step, Inline: w.needsBoth,
+			N: n, Inflight: opts.inflight, Payload: opts.payload, Store: opts.store, Rep: rep, Limit: opts.limit,
+		})
+	}
+	return tasks
+}
+
+// runTask measures a task in a child process on a fresh folder. The waiting workload takes two processes on one folder.
+func runTask(ctx context.Context, base string, t task) (row, error) {
+	dir, err := os.MkdirTemp(base, t.Engine+"-*")
+	if err != nil {
+		return row{}, err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return row{}, err
+	}
+	t.Dir = dir
+	result, err := runChild(ctx, t)
+	if err != nil || t.Workload != "waiting" {
+		return result, err
+	}
+	t.Restart = true
+	again, err := runChild(ctx, t)
+	if err != nil {
+		return row{}, fmt.Errorf("after the restart: %w", err)
+	}
+	result.ReadySeconds = again.ReadySeconds
+	return result, nil
+}
+
+// runChild starts this program again for one task and reads the row it writes.
+func runChild(ctx context.Context, t task) (row, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return row{}, err
+	}
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return row{}, err
+	}
+	defer reader.Close()
+
+	t.Started = time.Now()
+	encoded, err := json.Marshal(t)
+	if err != nil {
+		writer.Close()
+		return row{}, err
+	}
+	command := exec.CommandContext(ctx, program, childFlag, string(encoded))
+	command.Stdout = os.Stderr
+	command.Stderr = os.Stderr
+	command.ExtraFiles = []*os.File{writer}
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	command.WaitDelay = closeTime
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	err = command.Start()
+	writer.Close()
+	if err != nil {
+		return row{}, err
+	}
+	var result row
+	decodeErr := json.NewDecoder(reader).Decode(&result)
+	if err := command.Wait(); err != nil {
+		return row{}, fmt.Errorf("the engine's process: %w", err)
+	}
+	if decodeErr != nil {
+		return row{}, fmt.Errorf("read the row of the engine's process: %w", decodeErr)
+	}
+	return result, nil
+}
+
+// childMain measures the task given as JSON and returns the exit code.
+func childMain(encoded string) int {
+	// A termination is the parent's wish to end at once: the folder is removed anyway, and servers die with this process.
+	var t task
+	err := json.Unmarshal([]byte(encoded), &t)
+	if err == nil {
+		err = measure(t, os.NewFile(rowsFile, "rows"))
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "bench: %s, %s: %v\n", t.Engine, t.title(), err)
+		return 1
+	}
+	return 0
+}
+
+// measure opens the engine, measures the task and writes its row to out.
+func measure(t task, out io.Writer) error {
+	p, err := findPeer(t.Engine)
+	if err != nil {
+		return err
+	}
+	w, err := findWorkload(t.Workload)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(context.Background(), t.Limit,
+		fmt.Errorf("not finished within %s (-limit)", t.Limit))
+	defer cancel()
+
+	seen := &arrivals{}
+	e, f, err := p.make(deps{store: t.Store, inflight: t.Inflight, waiting: seen.mark})
+	if err != nil {
+		return err
+	}
+	if err := e.open(ctx, t.Dir); err != nil {
+		return errors.Join(fmt.Errorf("open the engine: %w", err), e.close())
+	}
+	s := &session{task: t, engine: e, facts: f, arrivals: seen}
+	if t.Restart {
+		w.measure = measureReady
+	}
+	result, err := w.measure(ctx, s)
+	if err == nil {
+		err = s.addUse(&result)
+	}
+	if err == nil {
+		err = json.NewEncoder(out).Encode(result)
+	} else if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	return errors.Join(err, closeInTime(e))
+}
+
+// newRow returns a row with what is known of the engine and the task.
+func (s *session) newRow(concurrency int) row {
+	return row{
+		Peer: s.task.Engine, Version: s.facts.version, Store: s.facts.store, Durability: s.facts.durability,
+		Workload: s.task.Workload, Step: s.task.Step, Concurrency: concurrency,
+		PayloadBytes: s.task.Payload, Rep: s.task.Rep,
+	}
+}
+
+// addUse adds the memory and the disk that the engine has used.
+func (s *session) addUse(r *row) error {
+	peak, _, err := sumMemory(s.engine.server())
+	if err != nil {
+		return err
+	}
+	bytes, err := diskUse(s.task.Dir)
+	if err != nil {
+		return err
+	}
+	r.PeakRSSMB, r.DBBytes = new(peak), new(bytes)
+	return nil
+}
+
+// closeInTime closes the engine, but does not wait longer than closeTime: several engines wait for workflows that wait.
+func closeInTime(e engine) error {
+	done := make(chan error, 1)
+	go func() { done <- e.close() }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(closeTime):
+		return nil
+	}
+}

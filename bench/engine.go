@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"strconv"
+	"time"
+)
+
+// kind says which workflow an engine runs. Each engine has all three under these names.
+type kind string
+
+const (
+	// sequence calls in.Activities activities one after another and returns the last result.
+	sequence kind = "sequence"
+	// parallel calls in.Activities activities at once and returns how many answered.
+	parallel kind = "parallel"
+	// approval waits for one external event and returns its text.
+	approval kind = "approval"
+)
+
+// input is what a workflow is started with.
+type input struct {
+	Activities int    `json:"activities,omitempty"`
+	Text       string `json:"text,omitempty"`   // given to each activity
+	Inline     bool   `json:"inline,omitempty"` // inline steps instead of activities, where an engine has both
+}
+
+// greet is the activity of every engine.
+func greet(text string) string { return "Hello " + text }
+
+// expected is the result that a workflow must return.
+func expected(k kind, in input) string {
+	switch k {
+	case parallel:
+		return strconv.Itoa(in.Activities)
+	case approval:
+		return decisionText
+	default:
+		return greet(in.Text)
+	}
+}
+
+// countGreetings returns how many of the results of the parallel workflow are right, as its result.
+func countGreetings(results []string, text string) string {
+	right := 0
+	for _, result := range results {
+		if result == greet(text) {
+			right++
+		}
+	}
+	return strconv.Itoa(right)
+}
+
+const (
+	// decisionEvent is the name of the event that the approval workflow waits for, decisionText what it carries.
+	decisionEvent = "decision"
+	decisionText  = "approved"
+	// decisionTimeout is longer than any run, for engines that want a timeout.
+	decisionTimeout = 24 * time.Hour
+)
+
+// engine is one durable-execution engine under test, with the worker that runs its workflows in this process.
+// All methods but open and close are called from many goroutines.
+type engine interface {
+	// open starts the engine on dir, which is empty or holds what an earlier process left there, and returns when
+	// workflows can be started.
+	open(ctx context.Context, dir string) error
+	// run starts a workflow and returns its result, in the cheapest way in which the engine can do both.
+	run(ctx context.Context, id string, k kind, in input) (string, error)
+	// start returns when the start of the workflow is durable.
+	start(ctx context.Context, id string, k kind, in input) error
+	// raise sends the decision to an approval workflow and returns when it is durable.
+	raise(ctx context.Context, id string) error
+	// result waits for the end of a workflow that start began, perhaps in an earlier process.
+	result(ctx context.Context, id string) (string, error)
+	// server returns the process id of the engine's server, or 0 if it works in this process.
+	server() int
+	// close stops the engine; what is durable stays in dir.
+	close() error
+}
+
+// evicter is an engine that can take waiting workflows out of memory.
+type evicter interface {
+	// evictAll returns when no waiting workflow is in memory any more.
+	evictAll(ctx context.Context) error
+}
+
+// facts are what a row says of an engine.
+type facts struct {
+	version    string
+	store      string
+	durability string
+}
+
+// deps are what an engine is made from.
+type deps struct {
+	store    string          // sqlite or postgres
+	inflight int             // workflows that will be in flight at once
+	waiting  func(id string) // called by the approval workflow when it begins to wait
+}
+
+// peer is an entry in the list of engines.
+type peer struct {
+	name string
+	step string // the kind of step that its workflows use: activity or inline
+	both bool   // has inline steps beside its activities
+	make func(deps) (engine, facts, error)
+	// waitingN is the default number of instances of the waiting workload.
+	waitingN int
+}
+
+// peers are all engines, in the order in which they run.
+var peers = []peer{
+	{name: "dbos", step: "inline", make: newDBOS, waitingN: 1000},
+	{name: "durabletask", step: "activity", make: newDurableTask, waitingN: 1000},
+}
+
+func engineNames() []string {
+	names := make([]string, len(peers))
+	for i, p := range peers {
+		names[i] = p.name
+	}
+	return names
+}
+
+func findPeer(name string) (peer, error) {
+	for _, p := range peers {
+		if p.name == name {
+			return p, nil
+		}
+	}
+	return peer{}, fmt.Errorf("no engine is called %q", name)
+}
+
+// moduleVersion returns the version of a module that is built into this program.
+func moduleVersion(path string) string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, module := range info.Deps {
+		if module.Path == path {
+			return module.Version
+		}
+	}
+	return "unknown"
+}
+
+// sqliteStore describes the SQLite driver that the peers in this process share.
+func sqliteStore() string { return "sqlite (modernc " + moduleVersion("modernc.org/sqlite") + ")" }

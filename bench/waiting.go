@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+)
+
+// waitingPrefix names the instances of the waiting workload, in both of its processes.
+const waitingPrefix = "waiting"
+
+// measureWaiting lets instances wait and reads the memory that the engine then holds. A second process goes on with
+// measureReady.
+func measureWaiting(ctx context.Context, s *session) (row, error) {
+	begin := time.Now()
+	if err := s.startWaiting(ctx, waitingPrefix, s.task.N); err != nil {
+		return row{}, err
+	}
+	total := time.Since(begin) - settleTime
+	if evicter, ok := s.engine.(evicter); ok {
+		if err := evicter.evictAll(ctx); err != nil {
+			return row{}, fmt.Errorf("evict the waiting workflows: %w", err)
+		}
+	}
+	// What is garbage is not held by the waiting instances; the peak keeps it.
+	debug.FreeOSMemory()
+	_, current, err := sumMemory(s.engine.server())
+	if err != nil {
+		return row{}, err
+	}
+	result := s.newRow(s.task.Inflight)
+	result.setTotals(s.task.N, 0, total)
+	result.WaitingRSSMB = new(current)
+	return result, nil
+}
+
+// measureReady runs in the second process, after the engine has been opened on what the first left: it raises an event
+// to one instance, and the engine counts as ready when that instance has ended.
+func measureReady(ctx context.Context, s *session) (row, error) {
+	id := instanceID(waitingPrefix, s.task.N/2)
+	if err := s.engine.raise(ctx, id); err != nil {
+		return row{}, fmt.Errorf("raise to %s after the restart: %w", id, err)
+	}
+	if err := s.awaitResult(ctx, id); err != nil {
+		return row{}, err
+	}
+	return row{ReadySeconds: new(round(time.Since(s.task.Started).Seconds(), 3))}, nil
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// sequenceLength is the number of activities of a workflow in the workloads seq, seq-steps and latency.
+const sequenceLength = 5
+
+// workload is one kind of measurement.
+type workload struct {
+	name string
+	// sizes are the default sizes; there is one row for each.
+	sizes func(p peer) []int
+	// needsBoth leaves out engines that do not have inline steps beside activities.
+	needsBoth bool
+	measure   func(ctx context.Context, s *session) (row, error)
+}
+
+func size(sizes ...int) func(peer) []int { return func(peer) []int { return sizes } }
+
+// workloads are all measurements, in the order in which they run.
+func workloads() []workload {
+	return []workload{
+		{name: "seq", sizes: size(2000), measure: measureSequence},
+		{name: "seq-steps", sizes: size(2000), needsBoth: true, measure: measureSequence},
+		{name: "latency", sizes: size(200), measure: measureLatency},
+		{name: "fanout", sizes: size(1000), measure: measureFanOut},
+		{name: "human", sizes: size(1000), measure: measureHuman},
+		{name: "replay", sizes: size(50, 500, 2000), measure: measureReplay},
+		{name: "waiting", sizes: func(p peer) []int { return []int{p.waitingN} }, measure: measureWaiting},
+	}
+}
+
+func workloadNames() []string {
+	var names []string
+	for _, w := range workloads() {
+		names = append(names, w.name)
+	}
+	return names
+}
+
+func findWorkload(name string) (workload, error) {
+	for _, w := range workloads() {
+		if w.name == name {
+			return w, nil
+		}
+	}
+	return workload{}, fmt.Errorf("no workload is called %q", name)
+}
+
+// session is one measurement of one engine in its own process.
+type session struct {
+	task     task
+	engine   engine
+	facts    facts
+	arrivals *arrivals
+}
+
+// input returns what a workflow with this many activities is started with.
+func (s *session) input(activities int) input {
+	return input{
+		Activities: activities,
+		Text:       strings.Repeat("x", s.task.Payload),
+		Inline:     s.task.Inline,
+	}
+}
+
+// runOne runs a workflow to its end and checks its result.
+func (s *session) runOne(ctx context.Context, id string, k kind, in input) error {
+	result, err := s.engine.run(ctx, id, k, in)
+	if err != nil {
+		return fmt.Errorf("workflow %s: %w", id, err)
+	}
+	return checkResult(id, result, expected(k, in))
+}
+
+// awaitResult waits for a started workflow and checks its result.
+func (s *session) awaitResult(ctx context.Context, id string) error {
+	result, err := s.engine.result(ctx, id)
+	if err != nil {
+		return fmt.Errorf("workflow %s: %w", id, err)
+	}
+	return checkResult(id, result, expected(approval, input{}))
+}
+
+func checkResult(id, got, want string) error {
+	if got != want {
+		return fmt.Errorf("workflow %s returned %.40q, expected %.40q", id, got, want)
+	}
+	return nil
+}
+
+// each calls do for the numbers below n, concurrency of them at once, and returns how long each call and the whole
+// took. The first error ends it.
+func each(ctx context.Context, n, concurrency int, do func(ctx context.Context, i int) error) ([]time.Duration, time.Duration, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	samples := make([]time.Duration, n)
+	var next atomic.Int64
+	var group sync.WaitGroup
+	begin := time.Now()
+	for range min(n, concurrency) {
+		group.Go(func() {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				start := time.Now()
+				if err := do(ctx, i); err != nil {
+					cancel(err)
+					return
+				}
+				samples[i] = time.Since(start)
+			}
+		})
+	}
+	group.Wait()
+	return samples, time.Since(begin), context.Cause(ctx)
+}
