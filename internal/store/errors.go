@@ -18,6 +18,9 @@ var (
 	// ErrOutcomeUnknown: a commit failed in a way that leaves open whether it
 	// is durable. Only opening the store again tells.
 	ErrOutcomeUnknown = errors.New("store: commit outcome unknown")
+	// ErrMalformed: a transaction, lease or key breaks a bound of the contract.
+	// The text says which.
+	ErrMalformed = errors.New("store: malformed")
 	// ErrClosed: the store has been closed.
 	ErrClosed = errors.New("store: closed")
 	// ErrLocked: another process has the store open.

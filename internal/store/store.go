@@ -53,7 +53,7 @@ type Snapshot interface {
 // methods are safe for concurrent use.
 //
 // The first byte of a key names its space; a store may keep each space in a
-// table of its own. Keys are 1 to 1024 bytes.
+// table of its own. Keys are 1 to MaxKeySize bytes and never in ReservedSpace.
 type Store interface {
 	// Commit decides the transactions of group in order, each by itself, as if
 	// they were committed one after another: transaction i sees what the
@@ -65,8 +65,8 @@ type Store interface {
 	// When Commit returns, every accepted transaction survives a power cut; all
 	// of them share one sync. A non-nil error speaks for the whole group:
 	// ErrOutcomeUnknown when any of it may or may not have become durable (the
-	// store then refuses further work until it is opened again), ErrClosed or a
-	// context error when nothing was written.
+	// store then refuses further work until it is opened again), ErrClosed, a
+	// context error or any other one when nothing was written.
 	Commit(ctx context.Context, group []*Txn) ([]error, error)
 
 	// Snapshot returns a view of the latest durable state.
@@ -75,7 +75,9 @@ type Store interface {
 	// AcquireLease makes owner the holder of the named lease for ttl and
 	// returns the new epoch, greater than every earlier epoch of that name. It
 	// fails with ErrLeaseHeld while another owner's lease runs; the same owner
-	// may acquire again, which fences its own earlier epoch.
+	// may acquire again, which fences its own earlier epoch. Epochs outlive the
+	// store's process; a lease may end early when the store that only one
+	// process can open is opened again, since its holder is then gone.
 	AcquireLease(ctx context.Context, name, owner string, ttl time.Duration) (epoch uint64, err error)
 	// RenewLease extends a lease; ErrLeaseLost when epoch is not the current
 	// one or the lease has run out.
@@ -85,14 +87,16 @@ type Store interface {
 
 	// Watch returns a channel that receives a value after commits that wrote
 	// into space, whichever process made them. Signals are coalesced: one may
-	// stand for many commits. Stop releases the channel.
+	// stand for many commits. The channel is never closed; stop ends the
+	// signals and may be called more than once.
 	Watch(space byte) (changes <-chan struct{}, stop func())
 
 	// Backup writes a complete, consistent copy of the store into dir, which
 	// must not exist, while the store stays in use.
 	Backup(ctx context.Context, dir string) error
 
-	// Close waits for commits under way and releases the store. Everything
-	// after it answers ErrClosed.
+	// Close waits for calls under way and releases the store. Everything after
+	// it, open snapshots included, answers ErrClosed; so does a second Close. A
+	// visit callback of Scan must not call it.
 	Close() error
 }

@@ -34,11 +34,15 @@ const (
 	OpPut OpKind = iota + 1
 	// OpDelete removes a key; removing an absent key is no error.
 	OpDelete
-	// OpDeleteRange removes every key in [Key, End).
+	// OpDeleteRange removes every key in [Key, End). End must be given; a range
+	// that ends at or before its start holds no key. It is meant for purges:
+	// many small ranges cost more than the point deletes they replace.
 	OpDeleteRange
 	// OpAdd adds Delta to the counter at Key without reading it. A counter's
-	// value is eight bytes, big endian, two's complement (DecodeCounter); an
-	// absent one counts as 0. A key is either always a counter or never.
+	// value is eight bytes, big endian, two's complement (DecodeCounter), and
+	// wraps around. An absent counter counts as 0; adding 0 makes it present.
+	// A key is either always a counter or never: adding to a value that is not
+	// eight bytes long counts that value as 0.
 	OpAdd
 )
 
