@@ -32,9 +32,10 @@ const (
 	spaceObject      byte = 0x31 // object key → container and name that map it
 	spaceBlobGarbage byte = 0x32 // due time, object key: to be collected
 
-	spaceDelivery   byte = 0x40 // function, arrival → event not yet handled
-	spaceDeadLetter byte = 0x41 // function, arrival → event given up
-	spaceRetry      byte = 0x42 // function, due time, arrival: deliveries that wait
+	spaceDelivery        byte = 0x40 // function, arrival → event to be handled now
+	spaceDeadLetter      byte = 0x41 // function, arrival → event given up
+	spaceRetry           byte = 0x42 // function, due time, arrival → event to be handled later
+	spaceDeadLetterCount byte = 0x43 // function, cause → counter of dead letters
 
 	spaceAnswer byte = 0x50 // idempotency key → stored HTTP answer
 )

@@ -14,7 +14,8 @@ import (
 // had read was changed by another before it could commit.
 var ErrConflict = errors.New("perdure: unit of work kept conflicting with others")
 
-// Committer commits a transaction and waits until it is durable.
+// Committer commits a transaction and waits until it is durable. After an error
+// that does not match store.ErrOutcomeUnknown nothing was written.
 type Committer interface {
 	Commit(ctx context.Context, txn *store.Txn) error
 }
@@ -66,16 +67,15 @@ func runOnce(ctx context.Context, env *Env, c Committer, fn func(context.Context
 		u.Committed()
 		return false, nil
 	}
-	switch err := c.Commit(ctx, &txn); {
+	err = c.Commit(ctx, &txn)
+	switch {
 	case err == nil:
 		u.Committed()
-		return false, nil
-	case errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrLeaseLost), errors.Is(err, store.ErrMalformed):
-		u.Discarded()
-		return errors.Is(err, store.ErrConflict), err
+	case errors.Is(err, store.ErrOutcomeUnknown): // what was staged may be in use: leave it to the collector
 	default:
-		return false, err // the outcome may be unknown: leave what was staged to the collector
+		u.Discarded()
 	}
+	return errors.Is(err, store.ErrConflict), err
 }
 
 // backoff waits a random time whose bound doubles with each attempt, from 2 to

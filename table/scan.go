@@ -1,0 +1,179 @@
+package table
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"strings"
+
+	"github.com/perdure/perdure/internal/records"
+	"github.com/perdure/perdure/internal/tuple"
+	"github.com/perdure/perdure/internal/unit"
+)
+
+// ScanOption says how to scan.
+type ScanOption func(*scan)
+
+type scan struct {
+	prefix  string
+	after   string
+	reverse bool
+	stable  bool
+	limit   int
+}
+
+// Prefix limits a scan of a partition to the rows whose names begin with prefix.
+func Prefix(prefix string) ScanOption { return func(s *scan) { s.prefix = prefix } }
+
+// After begins behind the row that has this cursor, whether that row still exists
+// or not. An empty cursor begins at the start. Use it with the same scan.
+func After(cursor string) ScanOption { return func(s *scan) { s.after = cursor } }
+
+// Reverse scans backwards.
+func Reverse() ScanOption { return func(s *scan) { s.reverse = true } }
+
+// Limit ends the scan after n rows.
+func Limit(n int) ScanOption { return func(s *scan) { s.limit = n } }
+
+// Stable makes the commit depend on the scan: if it would find something else by
+// then, the unit conflicts and runs again. A scan of a partition depends on every
+// row of the partition, by one counter. A scan of an index depends on which rows
+// have which values in the index, over all partitions, and on the rows it yields.
+func Stable() ScanOption { return func(s *scan) { s.stable = true } }
+
+// Scan yields the rows of a partition in the order of their names: the committed
+// ones, overlaid with what the unit has written when the loop begins. The loop may
+// use the unit; what it writes does not change what it sees. The scan is not
+// validated unless Stable is given. It ends after the first error.
+func (t *Table[T]) Scan(ctx context.Context, partition string, options ...ScanOption) iter.Seq2[Row[T], error] {
+	return t.scanRows(ctx, &partition, options)
+}
+
+// ScanAll is Scan over all partitions, in their order. It cannot be Stable and
+// takes no Prefix.
+func (t *Table[T]) ScanAll(ctx context.Context, options ...ScanOption) iter.Seq2[Row[T], error] {
+	return t.scanRows(ctx, nil, options)
+}
+
+// ScanIndex yields the rows that s selects from an index of this table, in the
+// order of the indexed value, then of partition and name. Otherwise it is like
+// Scan; it takes no Prefix.
+func (t *Table[T]) ScanIndex(ctx context.Context, s Selection[T], options ...ScanOption) iter.Seq2[Row[T], error] {
+	return t.scan(ctx, options, func(u *unit.Unit, o *scan, visit visitor) error {
+		switch {
+		case s.err != nil:
+			return s.err
+		case s.index == nil || !t.declares(s.index):
+			return errors.New("the selection is not of an index of this table")
+		case o.prefix != "":
+			return errors.New("Prefix needs Scan")
+		}
+		after, err := parseCursor(o.after, s.index.name)
+		if err != nil {
+			return err
+		}
+		return records.ScanIndex(u, records.IndexScan{
+			Table: t.name, Index: s.index.name, From: s.from, To: s.to, After: after, Reverse: o.reverse, Stable: o.stable,
+		}, func(k records.RowKey, row *records.Row, cursor []byte) bool {
+			return visit(k, row, formatCursor(cursor, s.index.name))
+		})
+	})
+}
+
+func (t *Table[T]) scanRows(ctx context.Context, partition *string, options []ScanOption) iter.Seq2[Row[T], error] {
+	return t.scan(ctx, options, func(u *unit.Unit, o *scan, visit visitor) error {
+		switch {
+		case partition == nil && (o.stable || o.prefix != ""):
+			return errors.New("Stable and Prefix need Scan, of one partition")
+		case partition != nil && len(*partition)+len(o.prefix) > MaxKey:
+			return fmt.Errorf("partition and prefix %w: at most %d bytes are allowed", ErrTooLarge, MaxKey)
+		}
+		after, err := parseCursor(o.after, "")
+		if err != nil {
+			return err
+		}
+		return records.ScanRows(u, records.RowScan{
+			Table: t.name, Partition: partition, Prefix: o.prefix, After: after, Reverse: o.reverse, Stable: o.stable,
+		}, func(k records.RowKey, row *records.Row, cursor []byte) bool {
+			return visit(k, row, formatCursor(cursor, ""))
+		})
+	})
+}
+
+// visitor takes a row of a scan; false ends it.
+type visitor func(k records.RowKey, row *records.Row, cursor string) bool
+
+// scan turns run, which visits rows, into a sequence of decoded ones.
+func (t *Table[T]) scan(ctx context.Context, options []ScanOption, run func(*unit.Unit, *scan, visitor) error) iter.Seq2[Row[T], error] {
+	o := scan{limit: math.MaxInt}
+	for _, option := range options {
+		option(&o)
+	}
+	return func(yield func(Row[T], error) bool) {
+		if o.limit <= 0 {
+			return
+		}
+		u, err := unit.From(ctx)
+		yielded, stopped := 0, false
+		if err == nil {
+			err = run(u, &o, func(k records.RowKey, stored *records.Row, cursor string) bool {
+				row, err := t.decode(Key{k.Partition, k.Row}, stored)
+				row.Cursor = cursor
+				yielded++
+				stopped = !yield(row, err) || err != nil
+				return !stopped && yielded < o.limit
+			})
+		}
+		if err != nil && !stopped {
+			yield(Row[T]{}, fmt.Errorf("table %q: %w", t.name, err))
+		}
+	}
+}
+
+// MaxPage is the most rows that Page collects.
+const MaxPage = 1000
+
+// Page collects the first size rows of a scan, at most MaxPage and at least one,
+// and returns the cursor with which the next page is scanned: empty when there is
+// none.
+func Page[T any](rows iter.Seq2[Row[T], error], size int) (page []Row[T], next string, err error) {
+	size = max(1, min(size, MaxPage))
+	for row, err := range rows {
+		if err != nil {
+			return nil, "", err
+		}
+		if len(page) == size {
+			return page, page[size-1].Cursor, nil
+		}
+		page = append(page, row)
+	}
+	return page, "", nil
+}
+
+// maxCursor bounds the text of a cursor: one of the longest key.
+const maxCursor = 2048
+
+// formatCursor makes a cursor of a place in the named index; in the rows
+// themselves if index is empty.
+func formatCursor(place []byte, index string) string {
+	return base64.RawURLEncoding.EncodeToString(append(tuple.AppendString(nil, index), place...))
+}
+
+// parseCursor returns the place of a cursor; nil if it is empty.
+func parseCursor(cursor, index string) ([]byte, error) {
+	if cursor == "" {
+		return nil, nil
+	}
+	if len(cursor) > maxCursor {
+		return nil, ErrCursor
+	}
+	b, err := base64.RawURLEncoding.DecodeString(cursor)
+	place, ok := strings.CutPrefix(string(b), string(tuple.AppendString(nil, index)))
+	if err != nil || !ok || place == "" {
+		return nil, ErrCursor
+	}
+	return []byte(place), nil
+}
