@@ -61,7 +61,7 @@ func report(r io.Reader, w io.Writer) error {
 		if len(line) > 0 {
 			var e event
 			if json.Unmarshal(line, &e) != nil || e.Action == "" {
-				w.Write(line) // not test2json: a message of the go command
+				_, _ = w.Write(line) // not test2json: a message of the go command
 			} else {
 				all.take(e, suites, w)
 			}
