@@ -1,0 +1,185 @@
+package binding
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/perdure/perdure/internal/resource"
+)
+
+// Trigger is what is known of a function's trigger when the app starts.
+type Trigger struct {
+	// Function is the function's name, for messages.
+	Function string
+	// HTTP says that the trigger is an HTTP request: it has a query, headers,
+	// cookies and forms.
+	HTTP bool
+	// NoBody, unless empty, says why there can be no body, such as "a GET
+	// request has none".
+	NoBody string
+	// Path are the names in the trigger's pattern.
+	Path []string
+	// Metadata are further names that expressions may use.
+	Metadata []string
+}
+
+// Env is what bindings find in the app.
+type Env struct {
+	// Resources are the app's resources by name.
+	Resources map[string]resource.Resource
+	// Injectors fill fields by their type alone.
+	Injectors map[reflect.Type]Injector
+}
+
+// Injector fills fields of one type with something that is not in the text of a
+// request, such as who sent it. R is nil when the trigger is not HTTP. Injectors
+// run before anything else of the request is read, and on each run.
+type Injector func(ctx context.Context, r *http.Request) (reflect.Value, error)
+
+// Fail returns an error about a field of a function, in the form all start-up
+// errors of bindings have.
+func (t Trigger) fail(field, format string, args ...any) error {
+	where := "function " + t.Function
+	if field != "" {
+		where += ": field " + field
+	}
+	return fmt.Errorf(where+": "+format, args...)
+}
+
+// The tags of a struct field.
+var (
+	inputTags  = []string{"path", "query", "header", "cookie", "body", "form", "bind"}
+	outputTags = []string{"status", "header", "body", "bind"}
+)
+
+// field is a struct field with its binding tag.
+type field struct {
+	name    string // Go name, dotted through embedded structs
+	typ     reflect.Type
+	index   []int
+	kind    string // one of the tags; "" without one
+	tag     string // the tag's value before its options
+	options []string
+	tags    reflect.StructTag
+}
+
+// has reports whether the tag carries an option.
+func (f *field) has(option string) bool { return slices.Contains(f.options, option) }
+
+// fieldsOf lists the exported fields of a struct, those of embedded structs
+// without a tag in place of the struct.
+func fieldsOf(trig Trigger, t reflect.Type, tags []string) ([]field, error) {
+	var (
+		fields []field
+		errs   []error
+		visit  func(t reflect.Type, index []int, prefix string)
+	)
+	visit = func(t reflect.Type, index []int, prefix string) {
+		for i := range t.NumField() {
+			sf := t.Field(i)
+			f := field{name: prefix + sf.Name, typ: sf.Type, tags: sf.Tag, index: append(slices.Clone(index), i)}
+			err := f.readTag(tags)
+			switch {
+			case err != nil && !sf.IsExported():
+				errs = append(errs, trig.fail(f.name, "is not exported, so it cannot be bound; start its name with a capital"))
+			case err != nil:
+				errs = append(errs, trig.fail(f.name, "%w", err))
+			case f.kind == "" && sf.Anonymous && sf.Type.Kind() == reflect.Struct:
+				visit(sf.Type, f.index, f.name+".")
+			case sf.IsExported():
+				fields = append(fields, f)
+			case f.kind != "":
+				errs = append(errs, trig.fail(f.name, "is not exported, so it cannot be bound; start its name with a capital"))
+			}
+		}
+	}
+	visit(t, nil, "")
+	return fields, errors.Join(errs...)
+}
+
+// readTag finds the field's binding tag among tags and splits it.
+func (f *field) readTag(tags []string) error {
+	for _, kind := range tags {
+		value, ok := f.tags.Lookup(kind)
+		if !ok {
+			continue
+		}
+		if f.kind != "" {
+			return fmt.Errorf("has the tags %s and %s; a field is bound once", f.kind, kind)
+		}
+		f.kind, f.tag = kind, value
+	}
+	parts := strings.Split(f.tag, ",")
+	f.tag, f.options = parts[0], parts[1:]
+	known := map[string][]string{
+		"query": {"required"}, "header": {"required"}, "cookie": {"required"}, "form": {"required"},
+		"body": {"optional"}, "bind": {"optional"},
+	}[f.kind]
+	for _, o := range f.options {
+		if !slices.Contains(known, o) {
+			return fmt.Errorf("tag %s has the option %q; %s", f.kind, o, oneOf("known here", known))
+		}
+	}
+	return nil
+}
+
+// bound reports whether any of the fields carries a tag.
+func bound(fields []field) bool {
+	return slices.ContainsFunc(fields, func(f field) bool { return f.kind != "" })
+}
+
+// skipped is the bind tag of a field that stays as it is.
+const skipped = "-"
+
+// oneOf lists what is allowed, for messages.
+func oneOf(what string, names []string) string {
+	if len(names) == 0 {
+		return "none is " + what
+	}
+	return what + ": " + strings.Join(names, ", ")
+}
+
+// suggest returns "; did you mean %q?" when a name is nearly one of the known,
+// else the list of them.
+func suggest(name string, known []string) string {
+	best, distance := "", 3
+	for _, k := range known {
+		if d := editDistance(strings.ToLower(name), strings.ToLower(k)); d < distance {
+			best, distance = k, d
+		}
+	}
+	switch {
+	case best != "":
+		return fmt.Sprintf("; did you mean %q?", best)
+	case len(known) == 0:
+		return "; there is none"
+	}
+	return "; there is " + strings.Join(known, ", ")
+}
+
+// editDistance counts the insertions, deletions and replacements between a and b
+// (Levenshtein).
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := diagonal
+			if a[i] != b[j] {
+				replace++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replace, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}

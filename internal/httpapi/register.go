@@ -1,0 +1,93 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/perdure/perdure/internal/binding"
+	"github.com/perdure/perdure/internal/unit"
+)
+
+// defaultAttempts is how often a function runs when it keeps conflicting.
+const defaultAttempts = 10
+
+// Config is what functions need of the app.
+type Config struct {
+	// Title and Version stand in the OpenAPI document; the defaults are "API"
+	// and "0".
+	Title, Version string
+	// Description stands there as well, in CommonMark.
+	Description string
+	// Env and Committer are what units of work are made of. They are used when
+	// requests come, not before.
+	Env       *unit.Env
+	Committer unit.Committer
+	// Bindings are the app's resources and injectors.
+	Bindings binding.Env
+	// Attempts bounds the runs of one request; default 10.
+	Attempts int
+	// Log receives what callers are not told; default slog.Default().
+	Log *slog.Logger
+}
+
+func (c *Config) attempts() int {
+	if c.Attempts > 0 {
+		return c.Attempts
+	}
+	return defaultAttempts
+}
+
+func (c *Config) log() *slog.Logger {
+	if c.Log != nil {
+		return c.Log
+	}
+	return slog.Default()
+}
+
+// Register checks the functions and adds them to mux, with their OpenAPI document
+// at /openapi.json. The error joins all that is wrong with any of them.
+func Register(mux *http.ServeMux, cfg Config, functions ...*Function) error {
+	var (
+		routes []*route
+		errs   []error
+		names  = map[string]string{}
+	)
+	for _, f := range functions {
+		if pattern, taken := names[f.name]; taken {
+			errs = append(errs, fmt.Errorf("function %s: %s and %s have this name", f.name, pattern, f.pattern))
+			continue
+		}
+		names[f.name] = f.pattern
+		rt, err := f.compile(&cfg)
+		if err == nil {
+			err = handle(mux, f.name, f.pattern, rt)
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		routes = append(routes, rt)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	doc, err := document(&cfg, routes)
+	if err != nil {
+		return err
+	}
+	return handle(mux, "OpenAPI document", "GET /openapi.json", doc)
+}
+
+// handle registers h; the panic with which http.ServeMux refuses a pattern
+// becomes an error.
+func handle(mux *http.ServeMux, name, pattern string, h http.Handler) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("function %s: %v", name, v)
+		}
+	}()
+	mux.Handle(pattern, h)
+	return nil
+}

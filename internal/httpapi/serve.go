@@ -1,0 +1,145 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"runtime/debug"
+	"time"
+
+	"github.com/perdure/perdure/internal/binding"
+	"github.com/perdure/perdure/internal/problem"
+	"github.com/perdure/perdure/internal/unit"
+)
+
+// ServeHTTP runs the function for one request.
+func (rt *route) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	key, err := rt.idempotencyKey(r)
+	if err != nil {
+		rt.fail(w, r, err)
+		return
+	}
+	req := binding.NewRequest(w, r, rt.maxBody)
+	outcome := binding.Discarded
+	defer func() { req.Settle(outcome) }()
+	var res *binding.Response
+	run := rt.runInUnit
+	if rt.noUnit {
+		run = rt.runAlone
+	}
+	res, outcome, err = run(r.Context(), req, key)
+	if err != nil {
+		rt.fail(w, r, err)
+		return
+	}
+	if err := res.Send(w); err != nil {
+		rt.cfg.log().DebugContext(r.Context(), "answer was not sent to its end", "function", rt.name, "error", err)
+	}
+}
+
+// runInUnit runs the function in a unit of work, again when it conflicts. The
+// unit has ended when it returns.
+func (rt *route) runInUnit(ctx context.Context, req *binding.Request, key string) (*binding.Response, binding.Outcome, error) {
+	var (
+		res   *binding.Response
+		fnErr error // of the latest run
+	)
+	err := unit.Run(ctx, rt.cfg.Env, rt.cfg.Committer, rt.cfg.attempts(), func(ctx context.Context) error {
+		if res != nil {
+			res.Discard()
+			res = nil
+		}
+		res, fnErr = rt.guarded(func() (*binding.Response, error) { return rt.answer(ctx, req, key) })
+		return fnErr
+	})
+	switch {
+	case err == nil:
+		return res, binding.Committed, nil
+	case res != nil:
+		res.Discard()
+	}
+	if fnErr != nil || errors.Is(err, unit.ErrConflict) {
+		return nil, binding.Discarded, err
+	}
+	return nil, binding.Unknown, err
+}
+
+// runAlone runs a function that opens its units itself.
+func (rt *route) runAlone(ctx context.Context, req *binding.Request, _ string) (*binding.Response, binding.Outcome, error) {
+	res, err := rt.guarded(func() (*binding.Response, error) {
+		in, err := rt.input.Decode(ctx, req)
+		if err != nil {
+			return nil, err
+		}
+		out, err := rt.call(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		return rt.output.Encode(out)
+	})
+	return res, binding.Unknown, err
+}
+
+// run is one run inside a unit, from the request to the encoded answer.
+func (rt *route) run(ctx context.Context, req *binding.Request, in reflect.Value) (*binding.Response, error) {
+	if err := rt.input.Load(ctx, req, in); err != nil {
+		return nil, err
+	}
+	out, err := rt.call(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	if err := rt.output.Store(ctx, req, in, out); err != nil {
+		return nil, err
+	}
+	return rt.output.Encode(out)
+}
+
+// panicError is a panic of user code.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+// Error implements error.
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+// guarded turns a panic into an error, so that the unit is discarded and the
+// server goes on. http.ErrAbortHandler keeps its meaning.
+func (rt *route) guarded(f func() (*binding.Response, error)) (res *binding.Response, err error) {
+	defer func() {
+		v := recover()
+		if v == http.ErrAbortHandler { //nolint:errorlint // the very value, as net/http compares it
+			panic(v)
+		}
+		if v != nil {
+			res, err = nil, &panicError{v, debug.Stack()}
+		}
+	}()
+	return f()
+}
+
+// fail answers with a problem and logs what the caller is not told.
+func (rt *route) fail(w http.ResponseWriter, r *http.Request, err error) {
+	log := rt.cfg.log().With("function", rt.name)
+	if cause := r.Context().Err(); cause != nil {
+		log.DebugContext(r.Context(), "request ended before it was answered", "error", err)
+		(&problem.Error{Status: http.StatusServiceUnavailable, Detail: "The request was given up.", RetryAfter: time.Second}).Write(w)
+		return
+	}
+	id := rand.Text()
+	p, hidden := problem.Of(err, id)
+	if hidden {
+		attrs := []any{"id", id, "error", err}
+		var panicked *panicError
+		if errors.As(err, &panicked) {
+			attrs = append(attrs, slog.String("stack", string(panicked.stack)))
+		}
+		log.ErrorContext(r.Context(), "function failed", attrs...)
+	}
+	p.Write(w)
+}
