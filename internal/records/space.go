@@ -29,7 +29,7 @@ const (
 	spaceIndexChange byte = 0x23 // table, index → counter of its changes
 
 	spaceBlob        byte = 0x30 // container, name → object and metadata
-	spaceObject      byte = 0x31 // object key → container and name that map it
+	spaceObject      byte = 0x31 // object key → the blob that names it, or that it is garbage
 	spaceBlobGarbage byte = 0x32 // due time, object key: to be collected
 
 	spaceDelivery        byte = 0x40 // function, arrival → event to be handled now
