@@ -163,7 +163,11 @@ func (n *snapshot) Scan(r store.Range, visit func(store.Item) bool) error {
 	if bytes.Compare(r.Start, end) >= 0 {
 		return nil
 	}
-	iter, err := n.view.snap.NewIter(&engine.IterOptions{LowerBound: r.Start, UpperBound: end})
+	bounds := &engine.IterOptions{UpperBound: end}
+	if len(r.Start) > 0 { // to Pebble only nil is no bound
+		bounds.LowerBound = r.Start
+	}
+	iter, err := n.view.snap.NewIter(bounds)
 	if err != nil {
 		return fmt.Errorf("store: scan from %q: %w", r.Start, err)
 	}
