@@ -66,7 +66,7 @@ func (in *Input) Load(ctx context.Context, r *Request, ptr reflect.Value) error 
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("%s %q: %w", b.resource.ResourceKind(), b.resource.ResourceName(), err)
+			return fmt.Errorf("bind %s: %w", b.resource.ResourceName(), err)
 		}
 		if b.pointer {
 			p := reflect.New(value.Type())

@@ -42,7 +42,7 @@ func (out *Output) Store(ctx context.Context, r *Request, inPtr, outPtr reflect.
 			field = field.Elem()
 		}
 		if err := b.write(ctx, key, field); err != nil {
-			return fmt.Errorf("%s %q: %w", b.resource.ResourceKind(), b.resource.ResourceName(), err)
+			return fmt.Errorf("bind %s: %w", b.resource.ResourceName(), err)
 		}
 	}
 	return nil
@@ -72,6 +72,7 @@ func (out *Output) Encode(outPtr reflect.Value) (*Response, error) {
 		return nil, fmt.Errorf("body: %w", err)
 	}
 	if res.Status, err = out.statusOf(v, hasBody); err != nil {
+		closeStream(res.Stream)
 		return nil, err
 	}
 	if hasNoBody(res.Status) && hasBody {
@@ -190,6 +191,9 @@ func (res *Response) Send(w http.ResponseWriter) error {
 	if res.Stream != nil {
 		_, err := io.Copy(w, res.Stream)
 		return err
+	}
+	if len(res.Body) == 0 {
+		return nil
 	}
 	_, err := w.Write(res.Body)
 	return err

@@ -319,7 +319,7 @@ func (in *Input) addBind(f field, env Env) error {
 		b.read, err = b.resource.BindInput(f.typ)
 	}
 	if err != nil {
-		return fail("%s %q: %w", b.resource.ResourceKind(), b.resource.ResourceName(), err)
+		return fail("bind:%q: %w", f.tag, err)
 	}
 	in.binds = append(in.binds, b)
 	return nil

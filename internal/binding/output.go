@@ -208,7 +208,7 @@ func (out *Output) addBind(in *Input, f field, env Env) error {
 		b.write, err = b.resource.BindOutput(f.typ)
 	}
 	if err != nil {
-		return in.trigger.fail(f.name, "%s %q: %w", b.resource.ResourceKind(), b.resource.ResourceName(), err)
+		return in.trigger.fail(f.name, "bind:%q: %w", f.tag, err)
 	}
 	out.binds = append(out.binds, b)
 	return nil

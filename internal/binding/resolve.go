@@ -3,18 +3,18 @@ package binding
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/perdure/perdure/internal/problem"
 	"github.com/perdure/perdure/internal/resource"
 )
 
-// maxKey bounds an expanded key, in bytes. What a resource puts around it has
-// room within the bound on keys of the store.
-const maxKey = 700
+// maxKey bounds a key before its values are percent-encoded, in bytes. It is the
+// bound of tables, so that what a caller sends is refused as the caller's fault.
+const maxKey = 512
 
 // scope is what the expressions of a binding can name: the trigger and In, for
 // output bindings also Out.
@@ -74,24 +74,33 @@ func resourceNames(env Env) []string {
 }
 
 // expand returns the key for one run. An expression without a value is the
-// caller's fault when it came with the request, and the function's when not.
+// caller's fault, unless it is a value of Out.
 func (k keyTemplate) expand(v values) (string, error) {
-	key, err := k.text.expand(func(e expr) (string, error) {
-		text, err := k.lookups[e.String()](v)
-		switch {
-		case err != nil:
-			return "", fmt.Errorf("expression %s: %w", e, err)
-		case text == "" && e[0] == "out":
-			return "", fmt.Errorf("expression %s has no value", e)
-		case text == "":
-			return "", problem.Invalid(e.fault("is needed"))
-		}
-		return text, nil
-	})
-	if err == nil && len(key) > maxKey {
-		return "", problem.New(http.StatusBadRequest, "An identifier in the request is too long.")
+	size := 0
+	for _, seg := range k.text {
+		size += len(seg.literal)
 	}
-	return key, err
+	return k.text.expand(func(e expr) (string, error) {
+		text, err := k.lookups[e.String()](v)
+		if err != nil {
+			return "", fmt.Errorf("expression %s: %w", e, err)
+		}
+		var fault string
+		switch size += len(text); {
+		case text == "":
+			fault = "is needed"
+		case !utf8.ValidString(text) || strings.Contains(text, "\x00"):
+			fault = "is not text"
+		case size > maxKey:
+			fault = "is too long"
+		default:
+			return text, nil
+		}
+		if e[0] == "out" {
+			return "", fmt.Errorf("expression %s %s", e, fault)
+		}
+		return "", problem.Invalid(e.fault(fault))
+	})
 }
 
 // fault says where in a request the value of an expression was looked for.
