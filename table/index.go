@@ -132,11 +132,15 @@ const reindexRows = 256
 // ETags.
 //
 //	for cursor, done := "", false; !done; done = cursor == "" {
+//		var next string
 //		err := app.Unit(ctx, func(ctx context.Context) (err error) {
 //			next, err = Files.Reindex(ctx, cursor)
 //			return err
 //		})
-//		…
+//		if err != nil {
+//			return err
+//		}
+//		cursor = next
 //	}
 func (t *Table[T]) Reindex(ctx context.Context, cursor string) (next string, err error) {
 	u, err := unit.From(ctx)

@@ -150,7 +150,7 @@ func (t *Table[T]) PutBlind(ctx context.Context, key string, value *T) error {
 }
 
 // maxUpdates bounds how often Update tries in one unit.
-const maxUpdates = 16
+const maxUpdates = 256
 
 // Update reads the row at key, lets change alter it and writes it: ErrNotFound
 // if there is none. Change may be called again when another goroutine of the same
