@@ -111,3 +111,27 @@ func syncDir(fsys FS, path string) error {
 	}
 	return errors.Join(dir.Sync(), dir.Close())
 }
+
+// WriteFile makes data the content of the file at path, for its owner alone.
+// After a power cut the file holds all of data or what it held before.
+func WriteFile(fsys FS, path string, data []byte) error {
+	temp := path + tempSuffix
+	if err := fsys.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := fsys.Create(temp)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, fsys.Remove(temp))
+	}
+	if err := fsys.Rename(temp, path); err != nil {
+		return errors.Join(err, fsys.Remove(temp))
+	}
+	return syncDir(fsys, filepath.Dir(path))
+}
