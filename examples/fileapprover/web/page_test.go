@@ -134,6 +134,30 @@ func TestRejectByKeyboard(t *testing.T) {
 	p.Quiet()
 }
 
+// A dialog that is opened again at once asks anew: the event of the first
+// closing, which comes late, does not answer it.
+func TestRejectDialogIsReopenedAtOnce(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.put(file{Name: "a.txt", State: "AwaitingUploadApproval"})
+	p := browser.Open(t, f.server.URL)
+	waitState(p, "AwaitingUploadApproval")
+	browser.Eval[bool](p, `(() => {
+		const reject = document.querySelector('.card .danger-quiet');
+		const dialog = document.getElementById('reject');
+		reject.click();
+		dialog.close();
+		reject.click();
+		return dialog.open;
+	})()`)
+	p.Click(`#reject button[value="reject"]`)
+	waitState(p, "Rejected")
+	if got := f.newest().comments; len(got) != 1 {
+		t.Errorf("%d decisions arrived, want one", len(got))
+	}
+	p.Quiet()
+}
+
 func TestDownloadIsRejected(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)

@@ -101,7 +101,7 @@ func TestPartsAreComplete(t *testing.T) {
 		}
 	}
 	visit("/")
-	if len(seen) < 9 {
+	if len(seen) < 10 {
 		t.Errorf("only %d parts were found: %v", len(seen), seen)
 	}
 }

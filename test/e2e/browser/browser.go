@@ -185,12 +185,15 @@ func (p *Page) SetFiles(selector string, files ...string) {
 }
 
 // Look sets the window's size in CSS pixels and the colour scheme, "light" or
-// "dark".
+// "dark", and asks the page not to animate, so that what is seen is final.
 func (p *Page) Look(width, height int64, scheme string) {
 	p.t.Helper()
 	p.do("set the size", chromedp.EmulateViewport(width, height))
 	_, err := chromedp.Call(p.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		Features: []*emulation.MediaFeature{
+			{Name: "prefers-color-scheme", Value: scheme},
+			{Name: "prefers-reduced-motion", Value: "reduce"},
+		},
 	})
 	if err != nil {
 		p.t.Fatalf("set the colour scheme: %v", err)

@@ -2,6 +2,7 @@
 
 import * as api from './api.js';
 import { Card } from './card.js';
+import { askComment } from './dialog.js';
 import * as format from './format.js';
 import { stateOf } from './states.js';
 import { Uploads } from './uploads.js';
@@ -135,22 +136,6 @@ class FileList {
 // announce tells a screen reader.
 function announce(text) {
   byId('live').textContent = text;
-}
-
-// askComment opens the reject dialog. It resolves to the comment, or to null
-// when the dialog was called off.
-function askComment(file, what) {
-  const dialog = byId('reject');
-  byId('reject-title').textContent = what === 'download' ? 'Reject the download?' : 'Reject this upload?';
-  byId('reject-file').textContent = format.visible(file.name);
-  byId('reject-comment').value = '';
-  dialog.returnValue = '';
-  dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.addEventListener('close', () => {
-      resolve(dialog.returnValue === 'reject' ? byId('reject-comment').value.trim() : null);
-    }, { once: true });
-  });
 }
 
 // acceptDrops takes files dropped anywhere on the page: a miss would make the

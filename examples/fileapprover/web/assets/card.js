@@ -43,6 +43,7 @@ export class Card {
   showFacts() {
     const file = this.file;
     setText(this.part('.name'), format.visible(file.name));
+    this.part('.name').title = format.visible(file.name); // long ones are cut
     const facts = [format.size(file.size)];
     if (file.contentType) {
       facts.push(format.visible(file.contentType));
@@ -52,7 +53,8 @@ export class Card {
       facts.push(format.ago(uploaded));
       this.part('.facts').title = new Date(uploaded).toLocaleString();
     }
-    setText(this.part('.facts'), facts.join(' · '));
+    // A fact stays on one line.
+    setText(this.part('.facts'), facts.map((fact) => fact.replaceAll(' ', '\u00a0')).join(' · '));
   }
 
   showState() {
