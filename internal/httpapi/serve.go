@@ -13,6 +13,7 @@ import (
 
 	"github.com/perdure/perdure/internal/binding"
 	"github.com/perdure/perdure/internal/problem"
+	"github.com/perdure/perdure/internal/store"
 	"github.com/perdure/perdure/internal/unit"
 )
 
@@ -44,28 +45,24 @@ func (rt *route) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // runInUnit runs the function in a unit of work, again when it conflicts. The
 // unit has ended when it returns.
 func (rt *route) runInUnit(ctx context.Context, req *binding.Request, key string) (*binding.Response, binding.Outcome, error) {
-	var (
-		res   *binding.Response
-		fnErr error // of the latest run
-	)
-	err := unit.Run(ctx, rt.cfg.Env, rt.cfg.Committer, rt.cfg.attempts(), func(ctx context.Context) error {
-		if res != nil {
+	var res *binding.Response
+	err := unit.Run(ctx, rt.cfg.Env, rt.cfg.Committer, rt.cfg.attempts(), func(ctx context.Context) (err error) {
+		if res != nil { // of a run that conflicted
 			res.Discard()
-			res = nil
 		}
-		res, fnErr = rt.guarded(func() (*binding.Response, error) { return rt.answer(ctx, req, key) })
-		return fnErr
+		res, err = rt.guarded(func() (*binding.Response, error) { return rt.answer(ctx, req, key) })
+		return err
 	})
-	switch {
-	case err == nil:
+	if err == nil {
 		return res, binding.Committed, nil
-	case res != nil:
+	}
+	if res != nil {
 		res.Discard()
 	}
-	if fnErr != nil || errors.Is(err, unit.ErrConflict) {
-		return nil, binding.Discarded, err
+	if errors.Is(err, store.ErrOutcomeUnknown) {
+		return nil, binding.Unknown, err
 	}
-	return nil, binding.Unknown, err
+	return nil, binding.Discarded, err
 }
 
 // runAlone runs a function that opens its units itself.
