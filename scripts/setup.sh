@@ -21,7 +21,7 @@ fi
 need gcc gcc libc6-dev # the race detector links with cgo
 need tesseract tesseract-ocr # text in images
 if ! command -v google-chrome >/dev/null 2>&1; then
-	need chromium chromium # the page's tests
+	need chromium chromium fonts-liberation # the page's tests
 fi
 
 if [ ${#packages[@]} -eq 0 ]; then
