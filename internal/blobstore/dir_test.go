@@ -387,7 +387,7 @@ func TestOpenByURL(t *testing.T) {
 		"file:" + dir + "/four":            dir + "/four",
 		"file://localhost" + dir + "/five": dir + "/five",
 	} {
-		d, err := blobstore.Open(t.Context(), url)
+		d, err := blobstore.Open(t.Context(), url, blobstore.Options{})
 		if err != nil {
 			t.Errorf("%s: %v", url, err)
 			continue
@@ -400,7 +400,7 @@ func TestOpenByURL(t *testing.T) {
 		}
 	}
 	for _, url := range []string{"", "file:", "./data", "s3://key:secret@bucket", "file://host/path", "file:x?y=z", "file:x#y", "://secret", "file:%zz"} {
-		_, err := blobstore.Open(t.Context(), url)
+		_, err := blobstore.Open(t.Context(), url, blobstore.Options{})
 		if err == nil {
 			t.Errorf("%q: no error", url)
 		} else if strings.Contains(err.Error(), "secret") {

@@ -29,7 +29,7 @@ type Driver interface {
 
 // Open opens the place that a URL names: `file:` and a path, relative
 // (`file:./data/blobs`) or absolute (`file:/var/lib/app/blobs`).
-func Open(_ context.Context, rawURL string) (Driver, error) {
+func Open(_ context.Context, rawURL string, opts Options) (Driver, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
 		// The parser's error would repeat the URL, which may hold a password.
@@ -51,5 +51,5 @@ func Open(_ context.Context, rawURL string) (Driver, error) {
 	if path == "" {
 		return nil, fmt.Errorf("blobstore: blob store URL has no path; write for example %q", "file:./data/blobs")
 	}
-	return OpenDir(path, Options{})
+	return OpenDir(path, opts)
 }
