@@ -28,7 +28,7 @@ const (
 	TimerFired Kind = 6
 	// EventRaised is an event from outside: Name, Data.
 	EventRaised Kind = 7
-	// ChildCompleted answers ChildStarted: Data.
+	// ChildCompleted answers ChildStarted: Data, Num (the generation that asked).
 	ChildCompleted Kind = 8
 	// ChildFailed answers ChildStarted: Failure.
 	ChildFailed Kind = 9
@@ -50,7 +50,8 @@ const (
 	EventAwaited
 	// WaitAbandoned: Seq of the wait.
 	WaitAbandoned
-	// ChildStarted: Seq, Name, ID (the child's), Data (input), Options.
+	// ChildStarted: Seq, Name, ID (the child's), Data (input), Options, Num (1: the
+	// id was generated).
 	ChildStarted
 	// ChildAbandoned: the child Seq is asked to cancel.
 	ChildAbandoned

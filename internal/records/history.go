@@ -60,3 +60,9 @@ func BusyInstances(r store.Reader, visit func(InstanceKey) bool) error {
 		return len(it.Key) != 9 || visit(InstanceKey(binary.BigEndian.Uint64(it.Key[1:])))
 	})
 }
+
+// IsBusy reports whether instance k is marked busy.
+func IsBusy(r store.Reader, k InstanceKey) (bool, error) {
+	_, version, err := r.Get(instanceKey(spaceBusy, k))
+	return version != 0, err
+}

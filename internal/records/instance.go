@@ -75,15 +75,18 @@ type Instance struct {
 	// Reason says why it is suspended, stalled, canceled or terminated.
 	Reason string `json:"reason,omitempty"`
 	// Parent, unless zero, is the instance that waits for this one, and
-	// ParentSeq its call.
-	Parent    InstanceKey `json:"parent,omitempty"`
-	ParentSeq uint32      `json:"parentSeq,omitempty"`
+	// ParentSeq its call, made in the generation that began at ParentBase.
+	Parent     InstanceKey `json:"parent,omitempty"`
+	ParentSeq  uint32      `json:"parentSeq,omitempty"`
+	ParentBase uint32      `json:"parentBase,omitempty"`
 	// Base is the first turn of the current generation.
 	Base uint32 `json:"base,omitempty"`
 	// InputHash tells a repeated start from a different one.
 	InputHash uint64 `json:"inputHash,omitempty"`
 	// CleanUpBy is when a canceled instance is terminated if it still runs.
 	CleanUpBy time.Time `json:"cleanUpBy,omitzero"`
+	// StartAt, unless zero, is when it begins to run.
+	StartAt time.Time `json:"startAt,omitzero"`
 }
 
 const instanceFormat = 1
@@ -233,13 +236,13 @@ func ListInstances(r store.Reader, s State, cursor []byte, visit func(k Instance
 	}
 }
 
-// CountInstances counts the instances of one state, up to limit.
-func CountInstances(r store.Reader, s State, limit int) (int, error) {
+// CountInstances counts the instances of one state by its listing index.
+func CountInstances(r store.Reader, s State) (int, error) {
 	prefix := []byte{spaceInstanceState, byte(s)}
 	n := 0
 	err := r.Scan(store.Range{Start: prefix, End: tuple.After(prefix)}, func(store.Item) bool {
 		n++
-		return n < limit
+		return true
 	})
 	return n, err
 }

@@ -132,3 +132,19 @@ func KeptIDs(r store.Reader, visit func(id string, expires time.Time) bool) erro
 	}
 	return err
 }
+
+// InboxInstances visits the instances that have messages, oldest first.
+func InboxInstances(r store.Reader, visit func(InstanceKey) bool) error {
+	start := []byte{spaceInbox}
+	for {
+		keys, err := page(r, store.Range{Start: start, End: []byte{spaceInbox + 1}}, 1)
+		if err != nil || len(keys) == 0 || len(keys[0]) < 9 {
+			return err
+		}
+		k := InstanceKey(binary.BigEndian.Uint64(keys[0][1:]))
+		if !visit(k) {
+			return nil
+		}
+		start = tuple.After(instanceKey(spaceInbox, k))
+	}
+}

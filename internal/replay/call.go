@@ -51,10 +51,11 @@ func (m *Machine) Schedule(name string, input, options []byte) *Call {
 // StartChild starts a sub-orchestration; an empty id gets a generated one.
 func (m *Machine) StartChild(name, id string, input, options []byte) (*Call, string) {
 	m.enter()
+	e := history.Event{Kind: history.ChildStarted, Name: name, ID: id, Data: input, Options: options}
 	if id == "" {
-		id = m.NewID()
+		e.ID, e.Num = m.NewID(), 1
 	}
-	return m.open(history.Event{Kind: history.ChildStarted, Name: name, ID: id, Data: input, Options: options}), id
+	return m.open(e), e.ID
 }
 
 // Timer starts a timer that fires at due.

@@ -1,0 +1,101 @@
+package durable
+
+import (
+	"errors"
+	"time"
+
+	"github.com/perdure/perdure/internal/replay"
+)
+
+// Task is something an orchestration has begun and can wait for.
+type Task[T any] struct {
+	call   *replay.Call
+	decode func([]byte) (T, error)
+}
+
+// Awaitable is a Task of any type.
+type Awaitable interface {
+	// Done reports whether the task has its result.
+	Done() bool
+	awaited() *replay.Call
+}
+
+func (t *Task[T]) awaited() *replay.Call { return t.call }
+
+// Done reports whether the task has its result.
+func (t *Task[T]) Done() bool { return t.call.Done() }
+
+// Wait waits for the task and returns its result.
+func (t *Task[T]) Wait(ctx *Context) (T, error) {
+	ctx.m.Wait(t.call)
+	return t.result()
+}
+
+// WaitFor is Wait for at most d, then ErrTimeout. The task goes on; CancelTask
+// ends it.
+func (t *Task[T]) WaitFor(ctx *Context, d time.Duration) (T, error) {
+	var zero T
+	if !t.call.Done() {
+		timer := ctx.Timer(d)
+		first := ctx.m.WaitAny([]*replay.Call{t.call, timer.call})
+		if first == 1 {
+			if _, err := timer.result(); err != nil {
+				return zero, err
+			}
+			return zero, ErrTimeout
+		}
+		ctx.CancelTask(timer)
+	}
+	return t.result()
+}
+
+// result decodes the result of a task that is done.
+func (t *Task[T]) result() (T, error) {
+	var zero T
+	data, failure := t.call.Result()
+	if failure != nil {
+		return zero, asError(failure)
+	}
+	return t.decode(data)
+}
+
+// All waits for every task and returns the results in the order of the tasks. If
+// some failed, the error joins theirs, and their results are zero.
+func All[T any](ctx *Context, tasks ...*Task[T]) ([]T, error) {
+	results := make([]T, len(tasks))
+	var errs []error
+	for i, t := range tasks {
+		var err error
+		if results[i], err = t.Wait(ctx); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return results, errors.Join(errs...)
+}
+
+// Any waits until one of the tasks is done and returns its index and result. The
+// others go on. Of several that are done the first in order is taken. It panics
+// without a task.
+func Any[T any](ctx *Context, tasks ...*Task[T]) (int, T, error) {
+	all := make([]Awaitable, len(tasks))
+	for i, t := range tasks {
+		all[i] = t
+	}
+	i := Select(ctx, all...)
+	v, err := tasks[i].result()
+	return i, v, err
+}
+
+// Select waits until one of the tasks, which may be of different types, is done
+// and returns its index. Of several that are done the first in order is taken. It
+// panics without a task.
+func Select(ctx *Context, tasks ...Awaitable) int {
+	if len(tasks) == 0 {
+		panic("durable: Select without a task would wait forever")
+	}
+	calls := make([]*replay.Call, len(tasks))
+	for i, t := range tasks {
+		calls[i] = t.awaited()
+	}
+	return ctx.m.WaitAny(calls)
+}

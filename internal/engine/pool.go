@@ -1,0 +1,154 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// pool runs activities and turns on goroutines that are reused.
+type pool struct {
+	e      *Engine
+	jobs   chan job
+	active atomic.Int64 // jobs running
+
+	mu      sync.Mutex
+	queue   []*task // activities beyond the limit
+	head    int
+	running int // activities
+	drained *sync.Cond
+}
+
+type job struct {
+	in *instance // a turn, or
+	t  *task     // an activity, or
+	f  func()
+}
+
+func (p *pool) init(e *Engine) {
+	p.e = e
+	p.jobs = make(chan job)
+	p.drained = sync.NewCond(&p.mu)
+}
+
+// run gives a job to an idle goroutine or a new one.
+func (p *pool) run(j job) {
+	p.e.work.begin()
+	select {
+	case p.jobs <- j:
+	default:
+		go p.loop(j)
+	}
+}
+
+// maxParked is how many goroutines wait for jobs; more end instead.
+var maxParked = int64(4 * runtime.GOMAXPROCS(0))
+
+func (p *pool) loop(j job) {
+	idle := time.NewTimer(time.Hour)
+	defer idle.Stop()
+	for {
+		p.do(j)
+		if parked.Add(1) > maxParked {
+			parked.Add(-1)
+			return
+		}
+		idle.Reset(parkFor)
+		select {
+		case j = <-p.jobs:
+			parked.Add(-1)
+		case <-idle.C:
+			parked.Add(-1)
+			return
+		}
+	}
+}
+
+// parkFor is how long an idle goroutine waits for a job.
+const parkFor = 10 * time.Second
+
+// do does one job. User code may end the goroutine by runtime.Goexit; what the
+// job owed is then done by another one.
+func (p *pool) do(j job) {
+	p.active.Add(1)
+	returned := false
+	defer func() {
+		p.active.Add(-1)
+		if !returned {
+			go p.e.lost(j)
+			return
+		}
+		p.e.work.end()
+	}()
+	switch {
+	case j.in != nil:
+		p.e.turn(j.in)
+	case j.t != nil:
+		for j.t != nil {
+			p.e.attempt(j.t)
+			j.t = p.next()
+		}
+	default:
+		j.f()
+	}
+	returned = true
+}
+
+// parked counts the goroutines that wait for jobs, of all engines.
+var parked atomic.Int64
+
+// dispatch runs an activity as soon as the limit allows.
+func (p *pool) dispatch(t *task) {
+	p.mu.Lock()
+	if p.running >= p.e.opts.MaxActivities {
+		p.e.work.begin()
+		p.queue = append(p.queue, t)
+		p.mu.Unlock()
+		return
+	}
+	p.running++
+	p.mu.Unlock()
+	p.run(job{t: t})
+}
+
+// next ends one activity and returns another that waits, if any.
+func (p *pool) next() *task {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.head < len(p.queue) && !p.e.isStopping() {
+		t := p.queue[p.head]
+		p.queue[p.head] = nil
+		if p.head++; p.head == len(p.queue) {
+			p.queue, p.head = p.queue[:0], 0
+		}
+		p.e.work.end() // of the wait: the job it joins counts from here
+		return t
+	}
+	p.running--
+	if p.running == 0 {
+		p.drained.Broadcast()
+	}
+	return nil
+}
+
+// drain waits until no activity runs or ctx is done.
+func (p *pool) drain(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.drained.Broadcast()
+	})
+	defer stop()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.running > 0 && ctx.Err() == nil {
+		p.drained.Wait()
+	}
+	if p.running > 0 {
+		return fmt.Errorf("engine: stop: %d activities still run: %w", p.running, ctx.Err())
+	}
+	return nil
+}
