@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"syscall"
@@ -15,9 +14,9 @@ import (
 const (
 	// childFlag makes this program measure one task, given as JSON, instead of reading a command line.
 	childFlag = "-child"
-	// rowsFile is the file descriptor on which a child writes its row; whatever an engine prints on standard output
-	// goes to standard error.
-	rowsFile = 3
+	// reportFile is the file descriptor on which a child writes its report; whatever an engine prints on standard
+	// output goes to standard error.
+	reportFile = 3
 	// closeTime is how long an engine may take to stop before its process ends anyway.
 	closeTime = 10 * time.Second
 )
@@ -38,6 +37,10 @@ type task struct {
 	Restart  bool      // the second process of the waiting workload
 	Started  time.Time // when the process was started
 }
+
+// crashes says whether the process ends without closing the engine, together with the engine's server: the next process
+// shall find what a crash leaves.
+func (t task) crashes() bool { return t.Workload == "waiting" && !t.Restart }
 
 func (t task) title() string { return fmt.Sprintf("%s (n=%d)", t.Workload, t.N) }
 
@@ -67,7 +70,8 @@ func tasksOf(opts options, engineName, workloadName string, rep int) []task {
 	return tasks
 }
 
-// runTask measures a task in a child process on a fresh folder. The waiting workload takes two processes on one folder.
+// runTask measures a task in a child process on a fresh folder. The waiting workload takes two processes on one folder,
+// of which the first crashes.
 func runTask(ctx context.Context, base string, t task) (row, error) {
 	dir, err := os.MkdirTemp(base, t.Engine+"-*")
 	if err != nil {
@@ -79,7 +83,7 @@ func runTask(ctx context.Context, base string, t task) (row, error) {
 	}
 	t.Dir = dir
 	result, err := runChild(ctx, t)
-	if err != nil || t.Workload != "waiting" {
+	if err != nil || !t.crashes() {
 		return result, err
 	}
 	t.Restart = true
@@ -91,7 +95,7 @@ func runTask(ctx context.Context, base string, t task) (row, error) {
 	return result, nil
 }
 
-// runChild starts this program again for one task and reads the row it writes.
+// runChild starts this program again for one task and reads its report.
 func runChild(ctx context.Context, t task) (row, error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -121,41 +125,51 @@ func runChild(ctx context.Context, t task) (row, error) {
 	if err != nil {
 		return row{}, err
 	}
-	var result row
-	decodeErr := json.NewDecoder(reader).Decode(&result)
-	if err := command.Wait(); err != nil {
-		return row{}, fmt.Errorf("the engine's process: %w", err)
+	var answer report
+	decodeErr := json.NewDecoder(reader).Decode(&answer)
+	waitErr := command.Wait()
+	switch {
+	case decodeErr != nil:
+		return row{}, fmt.Errorf("the engine's process ended without a result: %w", errors.Join(waitErr, decodeErr))
+	case answer.Error != "":
+		return row{}, errors.New(answer.Error)
 	}
-	if decodeErr != nil {
-		return row{}, fmt.Errorf("read the row of the engine's process: %w", decodeErr)
-	}
-	return result, nil
+	return answer.Row, nil
+}
+
+// report is what a child process tells its parent: a row, or why there is none.
+type report struct {
+	Row   row
+	Error string
 }
 
 // childMain measures the task given as JSON and returns the exit code.
 func childMain(encoded string) int {
-	// A termination is the parent's wish to end at once: the folder is removed anyway, and servers die with this process.
 	var t task
+	var answer report
 	err := json.Unmarshal([]byte(encoded), &t)
 	if err == nil {
-		err = measure(t, os.NewFile(rowsFile, "rows"))
+		answer.Row, err = measure(t)
 	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "bench: %s, %s: %v\n", t.Engine, t.title(), err)
+		answer.Error = err.Error()
+	}
+	if err := json.NewEncoder(os.NewFile(reportFile, "report")).Encode(answer); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: report to the parent process:", err)
 		return 1
 	}
 	return 0
 }
 
-// measure opens the engine, measures the task and writes its row to out.
-func measure(t task, out io.Writer) error {
+// measure opens the engine, measures the task and closes the engine.
+func measure(t task) (row, error) {
 	p, err := findPeer(t.Engine)
 	if err != nil {
-		return err
+		return row{}, err
 	}
 	w, err := findWorkload(t.Workload)
 	if err != nil {
-		return err
+		return row{}, err
 	}
 	ctx, cancel := context.WithTimeoutCause(context.Background(), t.Limit,
 		fmt.Errorf("not finished within %s (-limit)", t.Limit))
@@ -164,25 +178,25 @@ func measure(t task, out io.Writer) error {
 	seen := &arrivals{}
 	e, f, err := p.make(deps{store: t.Store, inflight: t.Inflight, waiting: seen.mark})
 	if err != nil {
-		return err
+		return row{}, err
 	}
 	if err := e.open(ctx, t.Dir); err != nil {
-		return errors.Join(fmt.Errorf("open the engine: %w", err), e.close())
+		return row{}, errors.Join(fmt.Errorf("open the engine: %w", err), e.close())
 	}
-	s := &session{task: t, engine: e, facts: f, arrivals: seen}
+	s := &session{task: t, engine: e, facts: f, arrivals: seen, settle: settleTime}
 	if t.Restart {
 		w.measure = measureReady
 	}
 	result, err := w.measure(ctx, s)
 	if err == nil {
 		err = s.addUse(&result)
+	} else if ctx.Err() != nil {
+		err = context.Cause(ctx)
 	}
-	if err == nil {
-		err = json.NewEncoder(out).Encode(result)
-	} else if cause := context.Cause(ctx); cause != nil {
-		err = cause
+	if t.crashes() && err == nil {
+		return result, killServer(e.server())
 	}
-	return errors.Join(err, closeInTime(e))
+	return result, errors.Join(err, closeInTime(e))
 }
 
 // newRow returns a row with what is known of the engine and the task.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -40,11 +39,8 @@ func newDBOS(d deps) (engine, facts, error) {
 }
 
 func (e *dbosEngine) open(ctx context.Context, dir string) error {
-	config := dbos.Config{
-		AppName:            "bench",
-		ApplicationVersion: "1",
-		Logger:             slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
-	}
+	// It logs an error when it is closed while it polls its queues, which is no error here.
+	config := dbos.Config{AppName: "bench", ApplicationVersion: "1", Logger: slog.New(slog.DiscardHandler)}
 	var err error
 	if e.deps.store == "postgres" {
 		if e.cluster, err = startPostgres(ctx, dir); err != nil {

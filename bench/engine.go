@@ -115,6 +115,9 @@ type peer struct {
 var peers = []peer{
 	{name: "dbos", step: "inline", make: newDBOS, waitingN: 1000},
 	{name: "durabletask", step: "activity", make: newDurableTask, waitingN: 1000},
+	{name: "goworkflows", step: "activity", make: newGoWorkflows, waitingN: 1000},
+	{name: "restate", step: "inline", make: newRestate, waitingN: 1000},
+	{name: "temporal", step: "activity", make: newTemporal, waitingN: 1000},
 }
 
 func engineNames() []string {

@@ -9,8 +9,7 @@ import (
 
 const (
 	humanWarmUp = 10
-	// settleTime lets engines store that a workflow waits after it has said so.
-	settleTime = time.Second
+	settleTime  = time.Second
 )
 
 // measureHuman lets many workflows wait for an event, raises one to each, and waits for all. A sample is from the
@@ -40,7 +39,7 @@ func (s *session) startWaiting(ctx context.Context, prefix string, n int) error 
 	if err := s.arrivals.wait(ctx); err != nil {
 		return err
 	}
-	return sleep(ctx, settleTime)
+	return sleep(ctx, s.settle)
 }
 
 // decideAll raises the decision to n waiting workflows, some at once, and waits for all of them together.

@@ -42,14 +42,16 @@ func startPostgres(ctx context.Context, dir string) (*postgres, error) {
 	if err != nil {
 		return nil, err
 	}
-	data := filepath.Join(dir, "postgres")
+	data, socketDir := filepath.Join(dir, "postgres"), filepath.Join(dir, "socket")
 	if _, err := os.Stat(data); os.IsNotExist(err) {
-		if err := os.Mkdir(data, 0o700); err != nil {
-			return nil, err
-		}
-		if credential != nil {
-			if err := os.Chown(data, int(credential.Uid), int(credential.Gid)); err != nil {
+		for _, folder := range []string{data, socketDir} {
+			if err := os.Mkdir(folder, 0o700); err != nil {
 				return nil, err
+			}
+			if credential != nil {
+				if err := os.Chown(folder, int(credential.Uid), int(credential.Gid)); err != nil {
+					return nil, err
+				}
 			}
 		}
 		command := exec.CommandContext(ctx, initdb, "--pgdata", data, "--username", owner, "--auth", "trust",
@@ -58,16 +60,6 @@ func startPostgres(ctx context.Context, dir string) (*postgres, error) {
 		command.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
 		if output, err := command.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("initdb: %w\n%s", err, output)
-		}
-	}
-	// The path of a Unix socket must be short, and the data folder's may be long.
-	socketDir, err := os.MkdirTemp("", "bench-pg-*")
-	if err != nil {
-		return nil, err
-	}
-	if credential != nil {
-		if err := os.Chown(socketDir, int(credential.Uid), int(credential.Gid)); err != nil {
-			return nil, err
 		}
 	}
 	args := []string{"-D", data, "-k", socketDir}
@@ -104,7 +96,6 @@ func (p *postgres) close() error {
 	if p == nil {
 		return nil
 	}
-	defer os.RemoveAll(p.socketDir)
 	return p.stop(os.Interrupt)
 }
 

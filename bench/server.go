@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -104,6 +105,24 @@ func (p *process) stop(signal os.Signal) error {
 	}
 }
 
+// killServer kills a server and its processes, and returns when they are gone. Without a server (0) it does nothing.
+func killServer(server int) error {
+	if server == 0 {
+		return nil
+	}
+	for _, pid := range processTree(server) {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return err
+		}
+	}
+	for deadline := time.Now().Add(serverStopTime); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if syscall.Kill(server, 0) != nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("server process %d does not end", server)
+}
+
 // findProgram looks for a program among the files that setup.sh has put below toolsDir, then on the path.
 func findProgram(name string, inTools ...string) (string, error) {
 	path, err := filepath.Abs(filepath.Join(append([]string{toolsDir}, inTools...)...))
@@ -128,4 +147,28 @@ func freePort() (int, error) {
 	}
 	defer listener.Close()
 	return listener.Addr().(*net.TCPAddr).Port, nil
+}
+
+// savedPorts returns n ports that were free when dir was first used; later processes on dir get the same ones.
+func savedPorts(dir string, n int) ([]int, error) {
+	file := filepath.Join(dir, "ports.json")
+	var ports []int
+	text, err := os.ReadFile(file)
+	if err == nil {
+		return ports, json.Unmarshal(text, &ports)
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	for range n {
+		port, err := freePort()
+		if err != nil {
+			return nil, err
+		}
+		ports = append(ports, port)
+	}
+	if text, err = json.Marshal(ports); err != nil {
+		return nil, err
+	}
+	return ports, os.WriteFile(file, text, 0o644)
 }

@@ -17,7 +17,7 @@ func measureWaiting(ctx context.Context, s *session) (row, error) {
 	if err := s.startWaiting(ctx, waitingPrefix, s.task.N); err != nil {
 		return row{}, err
 	}
-	total := time.Since(begin) - settleTime
+	total := time.Since(begin) - s.settle
 	if evicter, ok := s.engine.(evicter); ok {
 		if err := evicter.evictAll(ctx); err != nil {
 			return row{}, fmt.Errorf("evict the waiting workflows: %w", err)

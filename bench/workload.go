@@ -60,6 +60,7 @@ type session struct {
 	engine   engine
 	facts    facts
 	arrivals *arrivals
+	settle   time.Duration // pause after the last workflow has said that it waits, for engines to store that
 }
 
 // input returns what a workflow with this many activities is started with.

@@ -1,0 +1,50 @@
+#!/bin/sh
+# Installs what the bench needs besides Go: PostgreSQL, Restate's server and Temporal's development server. It installs
+# only what is missing and can be run again. What is not a system package goes to .tools beside this script.
+set -eu
+cd "$(dirname "$0")"
+mkdir -p .tools
+
+restate_version=1.7.12
+temporal_cli_version=v1.9.1
+
+if ! command -v postgres >/dev/null && ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; then
+	if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+		apt-get update
+		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql
+	else
+		echo "PostgreSQL is missing; install it to use -store postgres" >&2
+	fi
+fi
+
+restate=.tools/node_modules/@restatedev/restate-server-linux-x64/bin/restate-server
+if ! "$restate" --version 2>/dev/null | grep -qx "restate-server $restate_version"; then
+	if command -v npm >/dev/null; then
+		# Its installation scripts only report to its maker that it was installed.
+		npm install --prefix .tools --ignore-scripts --no-audit --no-fund --no-save \
+			"@restatedev/restate-server@$restate_version"
+	else
+		echo "npm is missing; without it there is no Restate" >&2
+	fi
+fi
+
+# Temporal's command cannot be installed by name, because its module has a replace directive. The development server is a
+# package of that module, so a small program around it is built inside a copy of the module.
+temporal=.tools/temporalserver
+if [ "$(cat "$temporal.version" 2>/dev/null)" != "$temporal_cli_version" ] || [ ! -x "$temporal" ]; then
+	module=$(go mod download -json "github.com/temporalio/cli@$temporal_cli_version" | sed -n 's/^\t"Dir": "\(.*\)",*$/\1/p')
+	work=$(mktemp -d)
+	trap 'rm -rf "$work"' EXIT
+	cp -R "$module/." "$work"
+	chmod -R u+w "$work"
+	mkdir "$work/temporalserver"
+	cp testdata/temporalserver/main.go "$work/temporalserver/"
+	program=$(pwd)/$temporal
+	(
+		cd "$work"
+		# The command line's own package is not part of the download, and the server does not use it.
+		go mod edit -dropreplace github.com/temporalio/cli/cliext -droprequire github.com/temporalio/cli/cliext
+		GOFLAGS=-mod=mod nice -n 10 go build -trimpath -ldflags='-s -w' -o "$program" ./temporalserver
+	)
+	echo "$temporal_cli_version" >"$temporal.version"
+fi
