@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/perdure/perdure/internal/records"
@@ -349,9 +350,12 @@ func TestJSONRules(t *testing.T) {
 			if _, err := files.Get(ctx, "1"); err == nil || !strings.Contains(err.Error(), `table "files": row "1"`) {
 				t.Errorf("%s: get: %v", bad, err)
 			}
-			for _, err := range files.Scan(ctx, "") {
+			if err := files.Put(ctx, "2", &File{}); err != nil {
+				return err
+			}
+			for row, err := range files.Scan(ctx, "") { // ends after the error
 				if err == nil || !strings.Contains(err.Error(), `table "files": row "1"`) {
-					t.Errorf("%s: scan: %v", bad, err)
+					t.Errorf("%s: scan: %+v, %v", bad, row, err)
 				}
 			}
 			return files.Put(ctx, "1", &File{Name: "mended"})
@@ -401,6 +405,36 @@ func TestGoroutinesShareAUnit(t *testing.T) {
 			t.Errorf("the index finds %d rows, want 14", rows)
 		}
 		return err
+	})
+}
+
+// Of goroutines that insert the same row in one unit, one succeeds.
+func TestGoroutinesInsertTheSameRows(t *testing.T) {
+	t.Parallel()
+	a := newApp(t)
+	a.run(t, func(ctx context.Context) error {
+		const goroutines, each = 4, 500
+		var (
+			wait     sync.WaitGroup
+			inserted atomic.Int64
+		)
+		for range goroutines {
+			wait.Go(func() {
+				for i := range each {
+					switch err := files.Insert(ctx, fmt.Sprint(i), &File{}); {
+					case err == nil:
+						inserted.Add(1)
+					case !errors.Is(err, table.ErrExists):
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wait.Wait()
+		if n := inserted.Load(); n != each {
+			t.Errorf("%d inserts of %d rows succeeded", n, each)
+		}
+		return nil
 	})
 }
 

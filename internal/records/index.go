@@ -113,9 +113,6 @@ func ScanIndex(u Unit, s IndexScan, visit func(k RowKey, row *Row, cursor []byte
 	if s.To != nil {
 		r.End = append(bytes.Clone(base), s.To...)
 	}
-	if bytes.Compare(r.Start, r.End) >= 0 {
-		return nil
-	}
 	var failed error
 	err := u.Scan(seek(r, base, s.After), func(it store.Item) bool {
 		k, err := decodeEntry(s.Table, it.Value)

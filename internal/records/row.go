@@ -194,20 +194,11 @@ func seek(r store.Range, base, cursor []byte) store.Range {
 		return r
 	}
 	key := append(bytes.Clone(base), cursor...)
-	if r.Reverse {
-		if bytes.Compare(key, r.End) < 0 {
-			r.End = key
-		}
-		if bytes.Compare(r.End, r.Start) < 0 {
-			r.End = r.Start
-		}
-		return r
-	}
-	if bytes.Compare(key, r.Start) >= 0 {
+	switch {
+	case r.Reverse && bytes.Compare(key, r.End) < 0:
+		r.End = key
+	case !r.Reverse && bytes.Compare(key, r.Start) >= 0:
 		r.Start = append(key, 0)
-	}
-	if bytes.Compare(r.Start, r.End) > 0 {
-		r.Start = r.End
 	}
 	return r
 }

@@ -62,7 +62,7 @@ func TestScanRowsAfterACursor(t *testing.T) {
 	t.Parallel()
 	r := newRows(t)
 	r.run(t, func(u *unit.Unit) error {
-		for _, name := range strings.Fields("a/1 b/1 b/2 b/3 c/1") {
+		for _, name := range strings.Fields("a/1 a/2 b/1 b/2 b/3 c/0 c/1") {
 			partition, row, _ := strings.Cut(name, "/")
 			if err := put(u, key(partition, row), &records.Row{}); err != nil {
 				return err

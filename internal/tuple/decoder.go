@@ -1,6 +1,7 @@
 package tuple
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"math"
@@ -40,7 +41,15 @@ func (d *Decoder) End() error {
 func (d *Decoder) Rest() []byte { return d.rest }
 
 // String reads what AppendString wrote.
-func (d *Decoder) String() string { return string(d.text(0x00)) }
+func (d *Decoder) String() string {
+	// Most strings have no zero byte: the first one begins their end.
+	if i := bytes.IndexByte(d.rest, escape); i >= 0 && i+1 < len(d.rest) && d.rest[i+1] == terminator {
+		s := string(d.rest[:i])
+		d.rest = d.rest[i+2:]
+		return s
+	}
+	return string(d.text(0x00))
+}
 
 // StringDesc reads what AppendStringDesc wrote.
 func (d *Decoder) StringDesc() string { return string(d.text(0xff)) }

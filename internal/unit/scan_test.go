@@ -164,3 +164,41 @@ func TestScanEndsWithItsUnit(t *testing.T) {
 		t.Errorf("error %v, want ErrUnitClosed", err)
 	}
 }
+
+// countingSnapshot counts the items that scans visit.
+type countingSnapshot struct {
+	store.Snapshot
+	visited *int
+}
+
+func (c countingSnapshot) Scan(r store.Range, visit func(store.Item) bool) error {
+	return c.Snapshot.Scan(r, func(it store.Item) bool {
+		*c.visited++
+		return visit(it)
+	})
+}
+
+func TestScanThatEndsEarlyReadsLittle(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.run(t, func(u *unit.Unit) error {
+		for i := range 200 {
+			if err := u.Put([]byte{byte(i)}, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	visited := 0
+	w.env.Snapshot = func() (store.Snapshot, error) {
+		snap, err := w.store.Snapshot()
+		return countingSnapshot{snap, &visited}, err
+	}
+	w.run(t, func(u *unit.Unit) error {
+		_, err := scan(u, store.Range{}, 1)
+		return err
+	})
+	if visited > 16 {
+		t.Errorf("a scan for one item read %d", visited)
+	}
+}

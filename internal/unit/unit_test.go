@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -231,6 +232,7 @@ func TestUnitIsUsedBySeveralGoroutines(t *testing.T) {
 					_, scanErr := scan(u, store.Range{}, 3)
 					addErr := u.Do(func() error { // a counter by hand
 						value, err := u.Get([]byte("sum"))
+						runtime.Gosched() // an invitation to come between
 						return errors.Join(err, u.Put([]byte("sum"), append(bytes.Clone(value), '.')))
 					})
 					if err := errors.Join(readErr, scanErr, addErr, u.Put(key, key)); err != nil {
