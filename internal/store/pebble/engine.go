@@ -14,8 +14,12 @@ import (
 func (s *Store) fail(cause error) {
 	s.failOnce.Do(func() {
 		s.fence.cut()
+		s.cause = cause
 		s.failure = fmt.Errorf("%w: %w", store.ErrOutcomeUnknown, cause)
 		close(s.failed)
+		if !s.opened.Load() {
+			return // Open returns the cause
+		}
 		s.opts.Logger.Error("the store failed and must be opened again", "folder", s.dir, "error", cause)
 		if s.opts.OnFatal != nil {
 			go s.opts.OnFatal(s.failure)

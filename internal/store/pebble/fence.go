@@ -14,9 +14,10 @@ import (
 
 // fence is the file system under Pebble. It does two things Pebble does not.
 //
-// A log that cannot be written ends the store at once: the failure is reported,
-// and the goroutine that met it never goes on. (Pebble panics there on its own
-// goroutines, and what it does after a failed sync must not reach the disk.)
+// A log that cannot be written, or a folder that cannot be synced, ends the
+// store at once: the failure is reported, and the goroutine that met it never
+// goes on. (Pebble panics there, in part with a mutex in a state that ends the
+// process, and what it does after a failed sync must not reach the disk.)
 //
 // After cut, nothing is written any more: whatever Pebble's background work
 // still tries stays where it is. So the folder can be opened again while a dead
@@ -49,14 +50,14 @@ func (f *fence) abandon() {
 	}
 }
 
-// do runs one changing operation on the file called name.
-func (f *fence) do(name string, op func() error) error {
+// do runs one changing operation. The failure of a vital one ends the store.
+func (f *fence) do(vital bool, op func() error) error {
 	if !f.gate.Enter() {
 		park()
 	}
 	err := op()
 	f.gate.Leave()
-	if err != nil && isLog(name) {
+	if err != nil && vital {
 		f.fatal(err)
 		park()
 	}
@@ -113,32 +114,41 @@ func (f *fence) lockedByOther() bool {
 // Unwrap implements vfs.FS.
 func (f *fence) Unwrap() vfs.FS { return f.FS }
 
-// wrap puts an opened file behind the fence.
-func (f *fence) wrap(name string, open func() (vfs.File, error)) (vfs.File, error) {
+// wrap puts a file opened for writing behind the fence.
+func (f *fence) wrap(vital bool, open func() (vfs.File, error)) (vfs.File, error) {
 	var file vfs.File
-	err := f.do(name, func() (err error) {
+	err := f.do(vital, func() (err error) {
 		file, err = open()
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &fencedFile{File: file, fence: f, name: name}, nil
+	return &fencedFile{File: file, fence: f, vital: vital}, nil
 }
 
-// Create implements vfs.FS.
+// Create implements vfs.FS. The name of a new manifest is made durable at once:
+// Pebble syncs the folder only after it wrote the marker that points to it, and
+// a power cut in between may keep the marker alone.
 func (f *fence) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	return f.wrap(name, func() (vfs.File, error) { return f.FS.Create(name, category) })
+	file, err := f.wrap(isLog(name), func() (vfs.File, error) { return f.FS.Create(name, category) })
+	if err != nil || !strings.HasPrefix(f.PathBase(name), "MANIFEST-") {
+		return file, err
+	}
+	if err := syncDir(f, f.PathDir(name)); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
 }
 
 // OpenReadWrite implements vfs.FS.
 func (f *fence) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
-	return f.wrap(name, func() (vfs.File, error) { return f.FS.OpenReadWrite(name, category, opts...) })
+	return f.wrap(isLog(name), func() (vfs.File, error) { return f.FS.OpenReadWrite(name, category, opts...) })
 }
 
 // ReuseForWrite implements vfs.FS.
 func (f *fence) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	return f.wrap(newname, func() (vfs.File, error) { return f.FS.ReuseForWrite(oldname, newname, category) })
+	return f.wrap(isLog(newname), func() (vfs.File, error) { return f.FS.ReuseForWrite(oldname, newname, category) })
 }
 
 // OpenDir implements vfs.FS. Directories are opened to be synced.
@@ -147,44 +157,56 @@ func (f *fence) OpenDir(name string) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &fencedFile{File: file, fence: f, name: name}, nil
+	return &fencedFile{File: file, fence: f, vital: true}, nil
 }
 
 // Link implements vfs.FS.
 func (f *fence) Link(oldname, newname string) error {
-	return f.do("", func() error { return f.FS.Link(oldname, newname) })
+	return f.do(false, func() error { return f.FS.Link(oldname, newname) })
 }
 
 // Remove implements vfs.FS.
 func (f *fence) Remove(name string) error {
-	return f.do("", func() error { return f.FS.Remove(name) })
+	return f.do(false, func() error { return f.FS.Remove(name) })
 }
 
 // RemoveAll implements vfs.FS.
 func (f *fence) RemoveAll(name string) error {
-	return f.do("", func() error { return f.FS.RemoveAll(name) })
+	return f.do(false, func() error { return f.FS.RemoveAll(name) })
 }
 
 // Rename implements vfs.FS.
 func (f *fence) Rename(oldname, newname string) error {
-	return f.do("", func() error { return f.FS.Rename(oldname, newname) })
+	return f.do(false, func() error { return f.FS.Rename(oldname, newname) })
 }
 
 // MkdirAll implements vfs.FS.
 func (f *fence) MkdirAll(dir string, perm os.FileMode) error {
-	return f.do("", func() error { return f.FS.MkdirAll(dir, perm) })
+	return f.do(false, func() error { return f.FS.MkdirAll(dir, perm) })
 }
 
-// fencedFile is a file behind the fence.
+// fencedFile is a file or folder behind the fence.
 type fencedFile struct {
 	vfs.File
 	fence *fence
-	name  string
+	vital bool
+}
+
+// Close implements io.Closer.
+func (f *fencedFile) Close() error { return f.fence.do(f.vital, f.File.Close) }
+
+// Stat implements vfs.File. Pebble looks at a log that it is about to reuse.
+func (f *fencedFile) Stat() (info vfs.FileInfo, err error) {
+	err = f.fence.do(f.vital, func() (err error) {
+		info, err = f.File.Stat()
+		return err
+	})
+	return info, err
 }
 
 // Write implements io.Writer.
 func (f *fencedFile) Write(p []byte) (n int, err error) {
-	err = f.fence.do(f.name, func() (err error) {
+	err = f.fence.do(f.vital, func() (err error) {
 		n, err = f.File.Write(p)
 		return err
 	})
@@ -193,7 +215,7 @@ func (f *fencedFile) Write(p []byte) (n int, err error) {
 
 // WriteAt implements io.WriterAt.
 func (f *fencedFile) WriteAt(p []byte, off int64) (n int, err error) {
-	err = f.fence.do(f.name, func() (err error) {
+	err = f.fence.do(f.vital, func() (err error) {
 		n, err = f.File.WriteAt(p, off)
 		return err
 	})
@@ -201,14 +223,14 @@ func (f *fencedFile) WriteAt(p []byte, off int64) (n int, err error) {
 }
 
 // Sync implements vfs.File.
-func (f *fencedFile) Sync() error { return f.fence.do(f.name, f.File.Sync) }
+func (f *fencedFile) Sync() error { return f.fence.do(f.vital, f.File.Sync) }
 
 // SyncData implements vfs.File.
-func (f *fencedFile) SyncData() error { return f.fence.do(f.name, f.File.SyncData) }
+func (f *fencedFile) SyncData() error { return f.fence.do(f.vital, f.File.SyncData) }
 
 // SyncTo implements vfs.File.
 func (f *fencedFile) SyncTo(length int64) (full bool, err error) {
-	err = f.fence.do(f.name, func() (err error) {
+	err = f.fence.do(f.vital, func() (err error) {
 		full, err = f.File.SyncTo(length)
 		return err
 	})
@@ -218,5 +240,5 @@ func (f *fencedFile) SyncTo(length int64) (full bool, err error) {
 // Preallocate implements vfs.File. It only saves work, so its failure is no
 // failure of the log; Pebble ignores it.
 func (f *fencedFile) Preallocate(offset, length int64) error {
-	return f.fence.do("", func() error { return f.File.Preallocate(offset, length) })
+	return f.fence.do(false, func() error { return f.File.Preallocate(offset, length) })
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	engine "github.com/cockroachdb/pebble/v2"
 	"github.com/perdure/perdure/internal/store"
@@ -36,8 +37,10 @@ type Store struct {
 
 	views views
 
+	opened   atomic.Bool // Open has come to its end
 	failOnce sync.Once
-	failure  error         // set before failed is closed
+	cause    error         // set before failed is closed
+	failure  error         // ErrOutcomeUnknown with the cause; set like it
 	failed   chan struct{} // closed after a fatal failure
 }
 
@@ -70,7 +73,12 @@ func Open(dir string, opts *Options) (*Store, error) {
 	s.fence = newFence(s.opts.FS, s.fail)
 	s.leases = local.NewLeases(s.opts.Now)
 
-	if err := s.guarded(s.open); err != nil {
+	err := s.guarded(s.open)
+	s.opened.Store(true)
+	if s.dead() != nil {
+		err = s.cause
+	}
+	if err != nil {
 		s.fence.cut()
 		s.fence.abandon()
 		if s.fence.lockedByOther() {
@@ -161,16 +169,16 @@ func (s *Store) Close() error {
 	}
 	<-s.calls.Drained()
 	close(s.work)
+	var err error
 	if s.dead() == nil {
-		err := s.guarded(func() error { return errors.Join(s.views.close(), s.db.Close()) })
-		if s.dead() == nil {
-			if err != nil {
-				return fmt.Errorf("store: close %q: %w", s.dir, err)
-			}
-			return nil
-		}
+		err = s.guarded(func() error { return errors.Join(s.views.close(), s.db.Close()) })
 	}
-	s.fence.cut()
-	s.fence.abandon()
+	if s.dead() != nil {
+		s.fence.cut()
+		s.fence.abandon()
+	}
+	if err != nil {
+		return fmt.Errorf("store: close %q: %w", s.dir, err)
+	}
 	return nil
 }
