@@ -47,10 +47,12 @@ type fake struct {
 	t      *testing.T
 	server *httptest.Server
 
-	mu    sync.Mutex
-	files []*file // newest last
-	down  bool    // answer everything below /api/ with 503
-	hold  chan struct{}
+	hold chan struct{} // when there is one, uploads are not read until it is closed
+
+	mu        sync.Mutex
+	files     []*file // newest last
+	down      bool    // answer everything but the page with 503
+	overtaken bool    // answer every decision with 409
 }
 
 func newFake(t *testing.T) *fake {
@@ -119,6 +121,12 @@ func (f *fake) setDown(down bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.down = down
+}
+
+func (f *fake) overtake() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.overtaken = true
 }
 
 func (f *fake) isDown() bool {
@@ -223,7 +231,7 @@ func (f *fake) decide(w http.ResponseWriter, r *http.Request, from, to string) {
 	switch {
 	case x == nil:
 		return
-	case x.State != from:
+	case f.overtaken || x.State != from:
 		problem(w, http.StatusConflict, "This file was already decided on by somebody else.")
 		return
 	case d.Approved:

@@ -215,10 +215,7 @@ func TestRefusedDecisionIsExplained(t *testing.T) {
 	f.put(file{Name: "a.txt", State: "AwaitingUploadApproval"})
 	p := browser.Open(t, f.server.URL)
 	waitState(p, "AwaitingUploadApproval")
-	// Somebody else decides, and the page has not heard of it.
-	browser.Eval[bool](p, `Boolean(window.fetch = ((real) => (path, options) =>
-		path.startsWith('/api/files') ? new Promise(() => {}) : real(path, options))(window.fetch))`)
-	f.change(func(x *file) { x.State = "Expired" })
+	f.overtake() // somebody else decides, and the page has not heard of it
 	p.Click(button("Approve upload"))
 	p.Wait("the refusal", `document.querySelector('.card .problem').textContent ===
 		'This file was already decided on by somebody else.'`)
