@@ -3,6 +3,7 @@ package table
 import (
 	"errors"
 
+	"github.com/perdure/perdure/internal/records"
 	"github.com/perdure/perdure/internal/resource"
 	"github.com/perdure/perdure/internal/unit"
 )
@@ -23,7 +24,7 @@ var (
 	// ErrIndexed: a blind write to a table with indexes.
 	ErrIndexed = errors.New("blind write to a table with indexes: they could not be kept right without reading the row; use Put or Delete")
 	// ErrCursor: a cursor that is damaged or was made by another kind of scan.
-	ErrCursor = errors.New("invalid cursor")
+	ErrCursor = records.ErrCursor
 	// ErrNoUnit: the context carries no unit of work.
 	ErrNoUnit = unit.ErrNoUnit
 	// ErrUnitClosed: the unit of work has ended.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/perdure/perdure/internal/records"
-	"github.com/perdure/perdure/internal/tuple"
 	"github.com/perdure/perdure/internal/unit"
 )
 
@@ -48,36 +47,18 @@ func Index[T any, V Ordered](name string, of func(*T) V) *SecondaryIndex[T, V] {
 func (x *SecondaryIndex[T, V]) apply(t *Table[T]) { t.indexes = append(t.indexes, &x.index) }
 
 func (x *SecondaryIndex[T, V]) encode(value V) ([]byte, error) {
-	encoded := encodeOrdered(reflect.ValueOf(value))
-	if len(encoded) > MaxIndexed+2 {
-		return nil, fmt.Errorf("index %q: value %w: %d bytes, at most %d are allowed", x.name, ErrTooLarge, len(encoded)-2, MaxIndexed)
+	v := reflect.ValueOf(value)
+	if v.Kind() == reflect.String && storedSize(v.String()) > MaxIndexed {
+		return nil, fmt.Errorf("index %q: value %w: %d bytes, at most %d are allowed", x.name, ErrTooLarge, storedSize(v.String()), MaxIndexed)
 	}
-	return encoded, nil
-}
-
-// encodeOrdered encodes a value of one of the types of Ordered.
-func encodeOrdered(v reflect.Value) []byte {
-	switch v.Kind() {
-	case reflect.String:
-		return tuple.AppendString(nil, v.String())
-	case reflect.Bool:
-		return tuple.AppendBool(nil, v.Bool())
-	case reflect.Float32, reflect.Float64:
-		return tuple.AppendFloat64(nil, v.Float())
-	case reflect.Struct:
-		return tuple.AppendTime(nil, v.Interface().(time.Time))
-	}
-	if v.CanUint() {
-		return tuple.AppendUint64(nil, v.Uint())
-	}
-	return tuple.AppendInt64(nil, v.Int())
+	return records.EncodeIndexed(v), nil
 }
 
 // Selection is a range of an index.
 type Selection[T any] struct {
-	index    *index[T]
-	from, to []byte
-	err      error
+	index           *index[T]
+	equal, from, to []byte
+	err             error
 }
 
 // All selects every row.
@@ -86,7 +67,7 @@ func (x *SecondaryIndex[T, V]) All() Selection[T] { return Selection[T]{index: &
 // Equal selects the rows whose value is v.
 func (x *SecondaryIndex[T, V]) Equal(v V) Selection[T] {
 	encoded, err := x.encode(v)
-	return Selection[T]{index: &x.index, from: encoded, to: tuple.After(encoded), err: err}
+	return Selection[T]{index: &x.index, equal: encoded, err: err}
 }
 
 // AtLeast selects the rows whose value is v or more.
@@ -147,7 +128,7 @@ func (t *Table[T]) Reindex(ctx context.Context, cursor string) (next string, err
 	if err != nil {
 		return "", fmt.Errorf("table %q: %w", t.name, err)
 	}
-	after, err := parseCursor(cursor, "")
+	after, err := parseCursor(cursor)
 	if err != nil {
 		return "", fmt.Errorf("table %q: %w", t.name, err)
 	}
@@ -171,7 +152,7 @@ func (t *Table[T]) Reindex(ctx context.Context, cursor string) (next string, err
 	if after == nil {
 		return "", nil
 	}
-	return formatCursor(after, ""), nil
+	return formatCursor(after), nil
 }
 
 // declares reports whether x is an index of this table.

@@ -7,7 +7,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/perdure/perdure/internal/records"
-	"github.com/perdure/perdure/internal/tuple"
 )
 
 // Key names a row: its name and the partition it is in. Rows of one partition
@@ -62,12 +61,14 @@ func (k Key) check() error {
 	case !utf8.ValidString(k.Partition) || !utf8.ValidString(k.Row):
 		return keyFault(k.String(), "names are UTF-8")
 	}
-	size := len(tuple.AppendStringPrefix(tuple.AppendStringPrefix(nil, k.Partition), k.Row))
-	if size > MaxKey {
+	if size := storedSize(k.Partition) + storedSize(k.Row); size > MaxKey {
 		return fmt.Errorf("key %w: %d bytes, at most %d are allowed", ErrTooLarge, size, MaxKey)
 	}
 	return nil
 }
+
+// storedSize is the number of bytes that bounds count for s.
+func storedSize(s string) int { return len(s) + strings.Count(s, "\x00") }
 
 func keyFault(path, mend string) error {
 	if len(path) > MaxKey {

@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"iter"
 	"math"
-	"strings"
 
 	"github.com/perdure/perdure/internal/records"
-	"github.com/perdure/perdure/internal/tuple"
 	"github.com/perdure/perdure/internal/unit"
 )
 
@@ -71,15 +69,13 @@ func (t *Table[T]) ScanIndex(ctx context.Context, s Selection[T], options ...Sca
 		case o.prefix != "":
 			return errors.New("Prefix needs Scan")
 		}
-		after, err := parseCursor(o.after, s.index.name)
+		after, err := parseCursor(o.after)
 		if err != nil {
 			return err
 		}
 		return records.ScanIndex(u, records.IndexScan{
-			Table: t.name, Index: s.index.name, From: s.from, To: s.to, After: after, Reverse: o.reverse, Stable: o.stable,
-		}, func(k records.RowKey, row *records.Row, cursor []byte) bool {
-			return visit(k, row, formatCursor(cursor, s.index.name))
-		})
+			Table: t.name, Index: s.index.name, Equal: s.equal, From: s.from, To: s.to, After: after, Reverse: o.reverse, Stable: o.stable,
+		}, visit)
 	})
 }
 
@@ -91,20 +87,18 @@ func (t *Table[T]) scanRows(ctx context.Context, partition *string, options []Sc
 		case partition != nil && len(*partition)+len(o.prefix) > MaxKey:
 			return fmt.Errorf("partition and prefix %w: at most %d bytes are allowed", ErrTooLarge, MaxKey)
 		}
-		after, err := parseCursor(o.after, "")
+		after, err := parseCursor(o.after)
 		if err != nil {
 			return err
 		}
 		return records.ScanRows(u, records.RowScan{
 			Table: t.name, Partition: partition, Prefix: o.prefix, After: after, Reverse: o.reverse, Stable: o.stable,
-		}, func(k records.RowKey, row *records.Row, cursor []byte) bool {
-			return visit(k, row, formatCursor(cursor, ""))
-		})
+		}, visit)
 	})
 }
 
 // visitor takes a row of a scan; false ends it.
-type visitor func(k records.RowKey, row *records.Row, cursor string) bool
+type visitor = func(k records.RowKey, row *records.Row, cursor []byte) bool
 
 // scan turns run, which visits rows, into a sequence of decoded ones.
 func (t *Table[T]) scan(ctx context.Context, options []ScanOption, run func(*unit.Unit, *scan, visitor) error) iter.Seq2[Row[T], error] {
@@ -119,9 +113,9 @@ func (t *Table[T]) scan(ctx context.Context, options []ScanOption, run func(*uni
 		u, err := unit.From(ctx)
 		yielded, stopped := 0, false
 		if err == nil {
-			err = run(u, &o, func(k records.RowKey, stored *records.Row, cursor string) bool {
+			err = run(u, &o, func(k records.RowKey, stored *records.Row, cursor []byte) bool {
 				row, err := t.decode(Key{k.Partition, k.Row}, stored)
-				row.Cursor = cursor
+				row.Cursor = formatCursor(cursor)
 				yielded++
 				stopped = !yield(row, err) || err != nil
 				return !stopped && yielded < o.limit
@@ -156,24 +150,19 @@ func Page[T any](rows iter.Seq2[Row[T], error], size int) (page []Row[T], next s
 // maxCursor bounds the text of a cursor: one of the longest key.
 const maxCursor = 2048
 
-// formatCursor makes a cursor of a place in the named index; in the rows
-// themselves if index is empty.
-func formatCursor(place []byte, index string) string {
-	return base64.RawURLEncoding.EncodeToString(append(tuple.AppendString(nil, index), place...))
-}
+func formatCursor(cursor []byte) string { return base64.RawURLEncoding.EncodeToString(cursor) }
 
-// parseCursor returns the place of a cursor; nil if it is empty.
-func parseCursor(cursor, index string) ([]byte, error) {
-	if cursor == "" {
+// parseCursor reads what formatCursor wrote; nil if it is empty.
+func parseCursor(text string) ([]byte, error) {
+	if text == "" {
 		return nil, nil
 	}
-	if len(cursor) > maxCursor {
+	if len(text) > maxCursor {
 		return nil, ErrCursor
 	}
-	b, err := base64.RawURLEncoding.DecodeString(cursor)
-	place, ok := strings.CutPrefix(string(b), string(tuple.AppendString(nil, index)))
-	if err != nil || !ok || place == "" {
+	cursor, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
 		return nil, ErrCursor
 	}
-	return []byte(place), nil
+	return cursor, nil
 }

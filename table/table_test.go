@@ -101,7 +101,7 @@ func TestUpdateErrorWritesNothing(t *testing.T) {
 			return err
 		}
 		err := files.Update(ctx, "1", func(f *File) error { f.Name = "new"; return own })
-		if err != own {
+		if !errors.Is(err, own) {
 			t.Errorf("error %v, want the function's own", err)
 		}
 		got, err := files.Get(ctx, "1")

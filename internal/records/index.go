@@ -3,6 +3,8 @@ package records
 import (
 	"bytes"
 	"fmt"
+	"reflect"
+	"time"
 
 	"github.com/perdure/perdure/internal/store"
 	"github.com/perdure/perdure/internal/tuple"
@@ -12,8 +14,27 @@ import (
 type IndexEntry struct {
 	// Index is the index's name.
 	Index string
-	// Value is the indexed value, encoded by package tuple.
+	// Value is the indexed value, as EncodeIndexed encodes it.
 	Value []byte
+}
+
+// EncodeIndexed encodes a string, boolean, number or time.Time, also of a named
+// type, so that encodings of one type sort like the values. Any other value
+// panics.
+func EncodeIndexed(v reflect.Value) []byte {
+	switch {
+	case v.Kind() == reflect.String:
+		return tuple.AppendString(nil, v.String())
+	case v.Kind() == reflect.Bool:
+		return tuple.AppendBool(nil, v.Bool())
+	case v.CanFloat():
+		return tuple.AppendFloat64(nil, v.Float())
+	case v.CanUint():
+		return tuple.AppendUint64(nil, v.Uint())
+	case v.CanInt():
+		return tuple.AppendInt64(nil, v.Int())
+	}
+	return tuple.AppendTime(nil, v.Interface().(time.Time))
 }
 
 func (e IndexEntry) equal(o IndexEntry) bool {
@@ -81,6 +102,8 @@ func moveEntries(u Unit, k RowKey, old, row *Row) error {
 // IndexScan says which entries of an index to visit.
 type IndexScan struct {
 	Table, Index string
+	// Equal, unless nil, is the only encoded value.
+	Equal []byte
 	// From, unless nil, is the least encoded value.
 	From []byte
 	// To, unless nil, is the encoded value before which the scan ends.
@@ -96,7 +119,7 @@ type IndexScan struct {
 
 // ScanIndex visits the rows that have entries in an index, in the order of the
 // indexed value, then partition and row, until visit returns false. Cursor, given
-// to another scan, stands for the place of the entry.
+// as After, stands for the place of the entry.
 func ScanIndex(u Unit, s IndexScan, visit func(k RowKey, row *Row, cursor []byte) bool) error {
 	base := indexKey(spaceIndex, s.Table, s.Index)
 	get := PeekRow
@@ -106,7 +129,15 @@ func ScanIndex(u Unit, s IndexScan, visit func(k RowKey, row *Row, cursor []byte
 			return err
 		}
 	}
+	after, err := placeOf(s.After, s.Index)
+	if err != nil {
+		return err
+	}
 	r := store.Range{Start: base, End: tuple.After(base), Reverse: s.Reverse}
+	if s.Equal != nil {
+		r.Start = append(bytes.Clone(base), s.Equal...)
+		r.End = tuple.After(r.Start)
+	}
 	if s.From != nil {
 		r.Start = append(bytes.Clone(base), s.From...)
 	}
@@ -114,7 +145,7 @@ func ScanIndex(u Unit, s IndexScan, visit func(k RowKey, row *Row, cursor []byte
 		r.End = append(bytes.Clone(base), s.To...)
 	}
 	var failed error
-	err := u.Scan(seek(r, base, s.After), func(it store.Item) bool {
+	err = u.Scan(seek(r, base, after), func(it store.Item) bool {
 		k, err := decodeEntry(s.Table, it.Value)
 		if err != nil {
 			failed = err
@@ -125,11 +156,11 @@ func ScanIndex(u Unit, s IndexScan, visit func(k RowKey, row *Row, cursor []byte
 			failed = fmt.Errorf("row %q of partition %q: %w", k.Row, k.Partition, err)
 			return false
 		}
-		cursor := it.Key[len(base):]
-		if !row.hasEntry(IndexEntry{Index: s.Index, Value: entryValue(cursor, k)}) {
+		place := it.Key[len(base):]
+		if !row.hasEntry(IndexEntry{Index: s.Index, Value: entryValue(place, k)}) {
 			return true // left by a write that did not know of the index
 		}
-		return visit(k, row, cursor)
+		return visit(k, row, cursorOf(place, s.Index))
 	})
 	if err != nil {
 		return err
@@ -152,9 +183,9 @@ func decodeEntry(table string, value []byte) (RowKey, error) {
 
 // entryValue cuts the row's name off the part of an entry's key that follows the
 // index's.
-func entryValue(suffix []byte, k RowKey) []byte {
+func entryValue(place []byte, k RowKey) []byte {
 	name := tuple.AppendString(tuple.AppendString(nil, k.Partition), k.Row)
-	return bytes.TrimSuffix(suffix, name)
+	return bytes.TrimSuffix(place, name)
 }
 
 // rebuildBytes bounds what RebuildIndex rewrites in one unit, roughly.

@@ -2,6 +2,7 @@ package records
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"time"
 
@@ -152,9 +153,16 @@ type RowScan struct {
 	Stable bool
 }
 
+// ErrCursor: a cursor that is damaged, or of another kind of scan.
+var ErrCursor = errors.New("invalid cursor")
+
 // ScanRows visits rows in the order of partition and name until visit returns
-// false. Cursor, given to another scan, stands for the place of the row.
+// false. Cursor, given as After, stands for the place of the row.
 func ScanRows(u Unit, s RowScan, visit func(k RowKey, row *Row, cursor []byte) bool) error {
+	after, err := placeOf(s.After, "")
+	if err != nil {
+		return err
+	}
 	base := tableKey(spaceRow, s.Table)
 	prefix := base
 	if s.Partition != nil {
@@ -167,9 +175,9 @@ func ScanRows(u Unit, s RowScan, visit func(k RowKey, row *Row, cursor []byte) b
 	}
 	r := store.Range{Start: prefix, End: tuple.After(prefix), Reverse: s.Reverse}
 	var failed error
-	err := u.Scan(seek(r, base, s.After), func(it store.Item) bool {
-		cursor := it.Key[len(base):]
-		d := tuple.Decode(cursor)
+	err = u.Scan(seek(r, base, after), func(it store.Item) bool {
+		place := it.Key[len(base):]
+		d := tuple.Decode(place)
 		k := RowKey{Table: s.Table, Partition: d.String(), Row: d.String()}
 		if failed = d.End(); failed != nil {
 			failed = fmt.Errorf("key of a row: %w", failed)
@@ -180,7 +188,7 @@ func ScanRows(u Unit, s RowScan, visit func(k RowKey, row *Row, cursor []byte) b
 			failed = fmt.Errorf("row %q of partition %q: %w", k.Row, k.Partition, failed)
 			return false
 		}
-		return visit(k, row, cursor)
+		return visit(k, row, cursorOf(place, ""))
 	})
 	if err != nil {
 		return err
@@ -188,12 +196,31 @@ func ScanRows(u Unit, s RowScan, visit func(k RowKey, row *Row, cursor []byte) b
 	return failed
 }
 
-// seek returns the part of r that comes after the key base+cursor.
-func seek(r store.Range, base, cursor []byte) store.Range {
+// cursorOf makes a cursor of a place, which is the rest of a key, in the named
+// index; in the rows themselves if index is empty.
+func cursorOf(place []byte, index string) []byte {
+	return append(tuple.AppendString(nil, index), place...)
+}
+
+// placeOf returns the place of a cursor; nil for nil.
+func placeOf(cursor []byte, index string) ([]byte, error) {
 	if cursor == nil {
+		return nil, nil
+	}
+	place, ok := bytes.CutPrefix(cursor, tuple.AppendString(nil, index))
+	if !ok || len(place) == 0 {
+		return nil, ErrCursor
+	}
+	return place, nil
+}
+
+// seek returns the part of r that comes after the key base+place; r if place is
+// nil.
+func seek(r store.Range, base, place []byte) store.Range {
+	if place == nil {
 		return r
 	}
-	key := append(bytes.Clone(base), cursor...)
+	key := append(bytes.Clone(base), place...)
 	switch {
 	case r.Reverse && bytes.Compare(key, r.End) < 0:
 		r.End = key

@@ -48,20 +48,17 @@ func (d *Decoder) String() string {
 		d.rest = d.rest[i+2:]
 		return s
 	}
-	return string(d.text(0x00))
+	return string(d.text())
 }
 
-// StringDesc reads what AppendStringDesc wrote.
-func (d *Decoder) StringDesc() string { return string(d.text(0xff)) }
-
 // Bytes reads what AppendBytes wrote. The slice is the caller's.
-func (d *Decoder) Bytes() []byte { return d.text(0x00) }
+func (d *Decoder) Bytes() []byte { return d.text() }
 
-// text reads a string whose bytes were XORed with mask.
-func (d *Decoder) text(mask byte) []byte {
+// text reads a string with zero bytes.
+func (d *Decoder) text() []byte {
 	text := []byte{}
 	for i := 0; i < len(d.rest); i++ {
-		c := d.rest[i] ^ mask
+		c := d.rest[i]
 		if c != escape {
 			text = append(text, c)
 			continue
@@ -69,7 +66,7 @@ func (d *Decoder) text(mask byte) []byte {
 		if i++; i == len(d.rest) {
 			break
 		}
-		switch d.rest[i] ^ mask {
+		switch d.rest[i] {
 		case escapedNul:
 			text = append(text, 0)
 		case terminator:
@@ -93,15 +90,6 @@ func (d *Decoder) Uint64() uint64 {
 	return binary.BigEndian.Uint64(b)
 }
 
-// Uint64Desc reads what AppendUint64Desc wrote.
-func (d *Decoder) Uint64Desc() uint64 {
-	n := d.Uint64()
-	if d.err != nil {
-		return 0
-	}
-	return ^n
-}
-
 // Int64 reads what AppendInt64 wrote.
 func (d *Decoder) Int64() int64 {
 	n := d.Uint64()
@@ -109,15 +97,6 @@ func (d *Decoder) Int64() int64 {
 		return 0
 	}
 	return int64(n ^ signBit)
-}
-
-// Int64Desc reads what AppendInt64Desc wrote.
-func (d *Decoder) Int64Desc() int64 {
-	n := d.Int64()
-	if d.err != nil {
-		return 0
-	}
-	return ^n
 }
 
 // Float64 reads what AppendFloat64 wrote.
@@ -135,23 +114,13 @@ func (d *Decoder) Float64() float64 {
 }
 
 // Time reads what AppendTime wrote.
-func (d *Decoder) Time() time.Time { return d.time(0x00) }
-
-// TimeDesc reads what AppendTimeDesc wrote.
-func (d *Decoder) TimeDesc() time.Time { return d.time(0xff) }
-
-// time reads a time whose bytes were XORed with mask.
-func (d *Decoder) time(mask byte) time.Time {
+func (d *Decoder) Time() time.Time {
 	b := d.take(12)
 	if b == nil {
 		return time.Time{}
 	}
-	var plain [12]byte
-	for i := range plain {
-		plain[i] = b[i] ^ mask
-	}
-	seconds := binary.BigEndian.Uint64(plain[:8])
-	nanos := binary.BigEndian.Uint32(plain[8:])
+	seconds := binary.BigEndian.Uint64(b[:8])
+	nanos := binary.BigEndian.Uint32(b[8:])
 	if nanos >= uint32(time.Second) {
 		d.fail()
 		return time.Time{}

@@ -16,9 +16,8 @@
 //	time.Time int64 seconds since 1970 UTC, then 4 bytes of nanoseconds
 //	bool      0x00 or 0x01
 //
-// A descending element is the same with every bit flipped. Zero and minus zero
-// are one float; all NaNs are one, greater than infinity. Times keep neither
-// zone nor monotonic clock, and are decoded as UTC.
+// Zero and minus zero are one float; all NaNs are one, greater than infinity.
+// Times keep neither zone nor monotonic clock, and are decoded as UTC.
 package tuple
 
 import (
@@ -87,34 +86,6 @@ func AppendBool(dst []byte, b bool) []byte {
 		return append(dst, 1)
 	}
 	return append(dst, 0)
-}
-
-// AppendStringDesc appends s so that greater strings sort first.
-func AppendStringDesc(dst []byte, s string) []byte {
-	n := len(dst)
-	dst = AppendString(dst, s)
-	flip(dst[n:])
-	return dst
-}
-
-// AppendUint64Desc appends n so that greater numbers sort first.
-func AppendUint64Desc(dst []byte, n uint64) []byte { return AppendUint64(dst, ^n) }
-
-// AppendInt64Desc appends n so that greater numbers sort first.
-func AppendInt64Desc(dst []byte, n int64) []byte { return AppendInt64(dst, ^n) }
-
-// AppendTimeDesc appends t so that later times sort first.
-func AppendTimeDesc(dst []byte, t time.Time) []byte {
-	n := len(dst)
-	dst = AppendTime(dst, t)
-	flip(dst[n:])
-	return dst
-}
-
-func flip(b []byte) {
-	for i := range b {
-		b[i] = ^b[i]
-	}
 }
 
 // After returns the first key after all keys that begin with prefix, so that
