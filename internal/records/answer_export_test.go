@@ -1,0 +1,7 @@
+package records
+
+// The encoding of answers, for tests.
+var (
+	DecodeAnswer = decodeAnswer
+	EncodeAnswer = (*Answer).encode
+)
