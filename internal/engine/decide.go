@@ -244,7 +244,13 @@ func (c *change) send(d *history.Event) error {
 		return err
 	}
 	if key == 0 {
-		c.e.undelivered(&c.txn, Undelivered{InstanceID: d.ID, Event: d.Name, Payload: d.Data, Cause: "no such instance", At: c.now})
+		// Kept until now: the next sweep delivers it, if the instance came at
+		// this very moment, or makes a dead letter of it.
+		c.txn.Require(records.IDKey(d.ID), 0)
+		records.PutKept(&c.txn, d.ID, &records.Message{Arrival: c.e.keys.arrival(c.now), Event: history.Event{
+			Kind: history.EventRaised, Name: d.Name, Data: d.Data, Time: c.now.UnixNano(),
+		}})
+		c.kept = true
 		return nil
 	}
 	c.message(key, history.Event{Kind: history.EventRaised, Name: d.Name, Data: d.Data})

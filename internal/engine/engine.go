@@ -55,9 +55,9 @@ type Options struct {
 	ReplayOneIn uint32
 	// TurnLimit bounds the time of one turn; default 10 s.
 	TurnLimit time.Duration
-	// DeadLetter takes an event that expired before its instance came, in the
-	// transaction that removes it. Default: it is logged.
-	DeadLetter func(w records.Writer, d Undelivered)
+	// DeadLetter keeps an event that no instance took, in the unit that
+	// removes it. Default: it is only logged.
+	DeadLetter func(u *unit.Unit, d Undelivered) error
 	// OnFatal is called once when the engine cannot go on: the outcome of a
 	// commit is unknown or the lease is lost for good.
 	OnFatal func(error)
@@ -68,8 +68,6 @@ type Undelivered struct {
 	InstanceID string
 	Event      string
 	Payload    []byte
-	Cause      string
-	At         time.Time
 }
 
 func (o Options) withDefaults() Options {

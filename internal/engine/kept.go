@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -117,50 +116,53 @@ func (k *kept) expire(e *Engine, now time.Time) {
 	for _, id := range ids {
 		if err := e.giveUp(id, now); err != nil {
 			k.note(now.Add(recheck))
-			if !errors.Is(err, store.ErrConflict) {
-				e.log.Error("durable kept events could not be given up", "error", err)
-			}
+			e.log.Error("durable kept events could not be given up", "error", err)
 		}
 	}
 }
 
-// giveUp removes the expired events kept for id.
+// giveUp makes dead letters of the expired events kept for id.
 func (e *Engine) giveUp(id string, now time.Time) error {
 	snap, err := e.store.Snapshot()
 	if err != nil {
 		return err
 	}
-	defer snap.Close()
 	messages, err := records.ReadKept(snap, id, maxKept)
+	snap.Close()
 	if err != nil {
 		return err
 	}
-	txn := &store.Txn{}
-	txn.Require(records.IDKey(id), 0)
-	for _, m := range messages {
-		expires := time.Unix(0, m.Event.Time)
-		if expires.After(now) {
-			e.kept.note(expires)
-			continue
+	return unit.Run(e.base, e.opts.Env, e.opts.Committer, maxConflicts, func(ctx context.Context) error {
+		u, err := unit.From(ctx)
+		if err != nil {
+			return err
 		}
-		records.DeleteKept(txn, id, m.Arrival)
-		e.undelivered(txn, Undelivered{
-			InstanceID: id, Event: m.Event.Name, Payload: m.Event.Data, At: now,
-			Cause: "no instance of this id was started in time",
-		})
-	}
-	if txn.Empty() {
-		return nil
-	}
-	return e.opts.Committer.Commit(e.base, e.leased(txn))
+		if found, err := u.Get(records.IDKey(id)); err != nil || found != nil {
+			return err // the instance came: its start takes them
+		}
+		w := &unitWriter{u: u}
+		for _, m := range messages {
+			expires := time.Unix(0, m.Event.Time)
+			if expires.After(now) {
+				e.kept.note(expires)
+				continue
+			}
+			records.DeleteKept(w, id, m.Arrival)
+			if err := e.undelivered(u, Undelivered{InstanceID: id, Event: m.Event.Name, Payload: m.Event.Data}); err != nil {
+				return err
+			}
+		}
+		return w.err
+	})
 }
 
 // undelivered hands an event that nobody takes to whoever keeps dead letters.
-func (e *Engine) undelivered(w records.Writer, d Undelivered) {
-	e.log.Warn("durable event was not delivered", "instance", d.InstanceID, "event", d.Event, "cause", d.Cause)
-	if e.opts.DeadLetter != nil {
-		e.opts.DeadLetter(w, d)
+func (e *Engine) undelivered(u *unit.Unit, d Undelivered) error {
+	e.log.Warn("durable event was not delivered: no such instance", "instance", d.InstanceID, "event", d.Event)
+	if e.opts.DeadLetter == nil {
+		return nil
 	}
+	return e.opts.DeadLetter(u, d)
 }
 
 // keep stores an event for an instance to come. It fails with store.ErrConflict

@@ -42,6 +42,7 @@ type change struct {
 	touched bool       // the record changed and is not written yet
 	adopt   []adoption // new instances for which events may be kept
 	created bool
+	kept    bool // an event was kept
 	marked  bool // the busy mark is settled as busy says
 	busy    bool
 	ended   bool // nothing of this generation goes on
@@ -547,6 +548,9 @@ func (e *Engine) apply(c *change) {
 	}
 	if c.rec.State.Ended() {
 		e.waits.notify(in.key)
+	}
+	if c.kept {
+		e.kept.added(e, c.now)
 	}
 	if c.created {
 		c.adopt = append(c.adopt, adoption{key: in.key, id: c.rec.ID})

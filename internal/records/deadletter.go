@@ -20,9 +20,11 @@ const (
 	PermanentError Cause = 2
 	// ProcessDied: the process died too often while the function ran.
 	ProcessDied Cause = 3
+	// Undeliverable: there was nobody to take the event.
+	Undeliverable Cause = 4
 )
 
-var causeNames = [...]string{"", "attempts-exhausted", "permanent-error", "process-died"}
+var causeNames = [...]string{"", "attempts-exhausted", "permanent-error", "process-died", "undeliverable"}
 
 // String returns the cause's name.
 func (c Cause) String() string {

@@ -1,0 +1,129 @@
+package perdure
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/perdure/perdure/internal/clock"
+)
+
+// Config configures an App. The zero value runs: everything in one folder, served to
+// this machine alone.
+type Config struct {
+	// Data is the folder that holds everything the app keeps. It is made if it
+	// does not exist. Default "perdure-data" in the working directory.
+	Data string
+	// Store is the URL of the store: "pebble:PATH", or "memory:" for one that
+	// lasts as long as the app. Default "pebble:" and the folder "store" in
+	// Data.
+	Store string
+	// Blobs is the URL of the place for blobs: "file:PATH". Default "file:" and
+	// the folder "blobs" in Data.
+	Blobs string
+	// Listen is the address that HTTP functions are served on, a loopback one:
+	// "localhost:8080". Port 0 takes a free one (App.Addr). Default
+	// "localhost:8080"; an app without HTTP functions does not listen.
+	Listen string
+	// Hosts are names under which the server may be reached, with port, besides
+	// those of Listen. Requests for others are refused.
+	Hosts []string
+	// TrustedOrigins may send requests that change something from a browser,
+	// such as "https://admin.example.com", besides the app's own pages.
+	TrustedOrigins []string
+	// Title and Version stand in the OpenAPI document.
+	Title, Version string
+	// Logger gets what an operator should know. Default slog.Default().
+	Logger *slog.Logger
+	// OnDeadLetter, unless nil, is called after an event was given up. It must
+	// return soon.
+	OnDeadLetter func(DeadLetter)
+	// MaxActivities bounds the activities running at a time. Default 1,000.
+	MaxActivities int
+	// MaxIdleInstances bounds the waiting instances kept in memory; others are
+	// rebuilt from their history when an event comes. Default 10,000.
+	MaxIdleInstances int
+	// ShutdownTimeout is how long running requests, functions and activities
+	// may take to end when the app stops. Default 20 s.
+	ShutdownTimeout time.Duration
+	// Development replays each instance after each turn, so that code which is
+	// not deterministic shows itself at once. It costs speed.
+	Development bool
+
+	// clock is the app's; tests set it.
+	clock clock.Clock
+}
+
+// ConfigFromEnv returns c with what the environment says: PERDURE_LISTEN and
+// PERDURE_DATA.
+func ConfigFromEnv(c Config) Config {
+	if v := os.Getenv("PERDURE_LISTEN"); v != "" {
+		c.Listen = v
+	}
+	if v := os.Getenv("PERDURE_DATA"); v != "" {
+		c.Data = v
+	}
+	return c
+}
+
+// withDefaults returns a filled copy.
+func (c Config) withDefaults() Config {
+	set := func(p *string, v string) {
+		if *p == "" {
+			*p = v
+		}
+	}
+	set(&c.Data, "perdure-data")
+	set(&c.Store, "pebble:"+filepath.Join(c.Data, "store"))
+	set(&c.Blobs, "file:"+filepath.Join(c.Data, "blobs"))
+	set(&c.Listen, "localhost:8080")
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.clock == nil {
+		c.clock = clock.System()
+	}
+	if c.ShutdownTimeout == 0 {
+		c.ShutdownTimeout = 20 * time.Second
+	}
+	return c
+}
+
+// validate names the field that is wrong.
+func (c Config) validate() error {
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return fmt.Errorf("%w: Listen %q: want host:port, such as localhost:8080", ErrConfig, c.Listen)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("%w: Listen %q is not a loopback address: functions without a policy are served to this machine alone; listen on localhost and put a proxy that checks who asks in front", ErrConfig, c.Listen)
+	}
+	if c.ShutdownTimeout < 0 {
+		return fmt.Errorf("%w: ShutdownTimeout %v is negative", ErrConfig, c.ShutdownTimeout)
+	}
+	if _, _, err := c.store(); err != nil {
+		return err
+	}
+	return nil
+}
+
+// store returns the scheme and path of Store.
+func (c Config) store() (scheme, path string, err error) {
+	u, err := url.Parse(c.Store)
+	if err != nil {
+		return "", "", fmt.Errorf("%w: Store %q: %w", ErrConfig, c.Store, err)
+	}
+	path, _ = strings.CutPrefix(c.Store, u.Scheme+":")
+	switch {
+	case u.Scheme == "memory" && path == "":
+		return u.Scheme, "", nil
+	case u.Scheme == "pebble" && path != "":
+		return u.Scheme, path, nil
+	}
+	return "", "", fmt.Errorf("%w: Store %q: want pebble:PATH or memory:", ErrConfig, c.Store)
+}

@@ -1,0 +1,94 @@
+package perdure
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/perdure/perdure/internal/delivery"
+	"github.com/perdure/perdure/internal/engine"
+	"github.com/perdure/perdure/internal/records"
+	"github.com/perdure/perdure/internal/unit"
+)
+
+// DeadLetter is an event that was given up after its last attempt. It holds what is
+// needed to look at it, and to send it again.
+type DeadLetter = delivery.DeadLetter
+
+// DeadLetterID names a dead letter among those of its function.
+type DeadLetterID = delivery.ID
+
+// DeadLetters manages the events that were given up.
+type DeadLetters struct{ d *delivery.Dispatcher }
+
+// List returns up to limit (at most 1,000) dead letters of a function, oldest arrival
+// first; of all functions when function is empty. It goes on where cursor, which an
+// earlier answer gave as next, says; next is empty at the end.
+func (l DeadLetters) List(function, cursor string, limit int) (letters []DeadLetter, next string, err error) {
+	return l.d.DeadLetters(function, cursor, limit)
+}
+
+// Count returns how many dead letters there are of each function and cause, none of
+// which is zero; of one function, or of all when it is empty.
+func (l DeadLetters) Count(function string) ([]DeadLetterCount, error) {
+	return l.d.CountDeadLetters(function)
+}
+
+// DeadLetterCount says how many events a function gave up for one cause.
+type DeadLetterCount = records.DeadLetterCount
+
+// Get returns one dead letter: ErrNoDeadLetter without it.
+func (l DeadLetters) Get(ctx context.Context, function string, id DeadLetterID) (*DeadLetter, error) {
+	return l.d.DeadLetter(ctx, function, id)
+}
+
+// Resend has the function handle the event again, at its old place in the order of
+// arrival, as if it had never been tried.
+func (l DeadLetters) Resend(ctx context.Context, function string, id DeadLetterID) error {
+	return l.d.Resend(ctx, function, id)
+}
+
+// Drop removes a dead letter for good.
+func (l DeadLetters) Drop(ctx context.Context, function string, id DeadLetterID) error {
+	return l.d.Drop(ctx, function, id)
+}
+
+// undelivered is the function whose dead letters are the events that no instance took.
+// Sending one again raises the event once more.
+const undelivered = "raised-events"
+
+// lostEvent is such an event as it is kept.
+type lostEvent struct {
+	InstanceID string          `json:"instanceId"`
+	Event      string          `json:"event"`
+	Payload    json.RawMessage `json:"payload"`
+}
+
+// buryLostEvents makes dead letters of the events that no instance took.
+func buryLostEvents(d *delivery.Dispatcher) func(*unit.Unit, engine.Undelivered) error {
+	return func(u *unit.Unit, lost engine.Undelivered) error {
+		event, err := json.Marshal(lostEvent{lost.InstanceID, lost.Event, lost.Payload})
+		if err != nil {
+			return fmt.Errorf("event %q for instance %q: %w", lost.Event, lost.InstanceID, err)
+		}
+		return d.Bury(u, undelivered, "event/"+lost.Event, event, "no instance with this id came in time")
+	}
+}
+
+// raiseLostEvents is the function that raises such an event again.
+func raiseLostEvents(e *engine.Engine) delivery.Function {
+	return delivery.Function{
+		Name: undelivered, Policy: delivery.Policy{Attempts: 1},
+		Handle: func(ctx context.Context, d *delivery.Delivery) error {
+			var lost lostEvent
+			if err := json.Unmarshal(d.Event, &lost); err != nil {
+				return err
+			}
+			u, err := unit.From(ctx)
+			if err != nil {
+				return err
+			}
+			return e.RaiseIn(u, unit.Raise{ID: lost.InstanceID, Name: lost.Event, Payload: lost.Payload})
+		},
+	}
+}

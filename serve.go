@@ -1,0 +1,113 @@
+package perdure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/perdure/perdure/internal/binding"
+	"github.com/perdure/perdure/internal/blobstore/signedurl"
+	"github.com/perdure/perdure/internal/httpapi"
+)
+
+// The bounds of the HTTP server.
+const (
+	// readHeaderTimeout bounds how long a client may take to send the headers.
+	readHeaderTimeout = 10 * time.Second
+	// idleTimeout ends connections that are kept but not used.
+	idleTimeout = 2 * time.Minute
+	// maxHeaderBytes bounds the headers of a request.
+	maxHeaderBytes = 64 << 10
+)
+
+// openHTTP makes the root handler and opens the listener.
+func (r *running) openHTTP(p *parts) (err error) {
+	c := r.config
+	hosts := c.Hosts
+	if len(p.functions)+len(p.handlers) > 0 {
+		if r.listener, err = net.Listen("tcp", c.Listen); err != nil {
+			return fmt.Errorf("perdure: listen on %s: %w", c.Listen, err)
+		}
+		local, err := httpapi.LocalHosts(r.listener.Addr().String())
+		if err != nil {
+			return fmt.Errorf("%w: Listen: %w", ErrConfig, err)
+		}
+		hosts = append(local, hosts...)
+	}
+	mux := http.NewServeMux()
+	err = httpapi.Register(mux, httpapi.Config{
+		Title: c.Title, Version: c.Version, Env: r.env, Committer: r.committer,
+		Bindings: binding.Env{Resources: p.resources}, Attempts: unitAttempts, Log: c.Logger,
+	}, p.functions...)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	for _, h := range p.handlers {
+		if err := handle(mux, h.pattern, h.handler); err != nil {
+			return fmt.Errorf("%w: Handle %q: %w", ErrConfig, h.pattern, err)
+		}
+	}
+	if err := handle(mux, "GET /healthz", http.HandlerFunc(r.health)); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	signed, ok := r.env.Blobs.(*signedBlobs)
+	if ok {
+		mux.Handle(signedurl.Path, &signedurl.Handler{
+			Signer: signed.Signer, Snapshot: r.store.Snapshot, Open: r.blobs.Open, Now: c.clock.Now, Log: c.Logger,
+			Fail: func(w http.ResponseWriter, _ *http.Request, status int, detail string) {
+				NewProblem(status, detail).Write(w)
+			},
+		})
+	}
+	r.handler = httpapi.Problems(mux)
+	if len(hosts) == 0 {
+		return nil // only Handler serves it, behind a guard of its caller
+	}
+	r.handler, err = httpapi.Guard{Hosts: hosts, TrustedOrigins: c.TrustedOrigins}.Handler(r.handler)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return nil
+}
+
+// handle is mux.Handle with an error instead of a panic.
+func handle(mux *http.ServeMux, pattern string, h http.Handler) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%v", v)
+		}
+	}()
+	mux.Handle(pattern, h)
+	return nil
+}
+
+// health answers 200 while the app can do its work.
+func (r *running) health(w http.ResponseWriter, _ *http.Request) {
+	if err := errors.Join(r.cause(), r.engine.Err()); err != nil {
+		NewProblem(http.StatusServiceUnavailable, "the app cannot go on").Write(w)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte("ok\n")) // the caller left: nobody to tell
+}
+
+// serve answers requests in the background.
+func (r *running) serve() {
+	if r.listener == nil {
+		return
+	}
+	r.server = &http.Server{
+		Handler:           r.handler,
+		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		BaseContext: func(net.Listener) context.Context { return context.Background() },
+	}
+	r.background.Go(func() {
+		if err := r.server.Serve(r.listener); !errors.Is(err, http.ErrServerClosed) {
+			r.fail(fmt.Errorf("serve %s: %w", r.listener.Addr(), err))
+		}
+	})
+	r.config.Logger.Info("perdure is ready", "url", "http://"+r.listener.Addr().String(), "data", r.config.Data)
+}
