@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"time"
 
@@ -57,6 +58,7 @@ func MaybeChild() {
 	unix.CloseOnExec(resultFD)
 	unix.CloseOnExec(lifelineFD)
 	go dieWithParent()
+	go dieAtLimitOfCPU()
 
 	out := json.NewEncoder(os.NewFile(resultFD, "result"))
 	f := &findings{send: func(fr frame) error { return out.Encode(fr) }}
@@ -74,4 +76,17 @@ func MaybeChild() {
 func dieWithParent() {
 	_, _ = io.Copy(io.Discard, os.NewFile(lifelineFD, "lifeline"))
 	_ = unix.Kill(0, unix.SIGKILL)
+}
+
+// cpuLimitReached is what a child says on stderr when it ends for want of processor time.
+const cpuLimitReached = "limit of processor time reached"
+
+// dieAtLimitOfCPU ends this process at the soft limit of processor time, which Go by itself ignores, so that the
+// parent learns the reason. The hard limit ends it a second later in any case.
+func dieAtLimitOfCPU() {
+	reached := make(chan os.Signal, 1)
+	signal.Notify(reached, unix.SIGXCPU)
+	<-reached
+	fmt.Fprintln(os.Stderr, cpuLimitReached)
+	os.Exit(1)
 }

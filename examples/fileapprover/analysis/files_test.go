@@ -96,8 +96,7 @@ func cameraEXIF() []byte {
 func hugePNG(tb testing.TB, w, h uint32, inflated int) []byte {
 	tb.Helper()
 	b := []byte("\x89PNG\r\n\x1a\n")
-	header := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, w), h)
-	b = appendChunk(b, "IHDR", append(header, 8, 0, 0, 0, 0))
+	b = appendChunk(b, "IHDR", pngHeader(w, h))
 	var idat bytes.Buffer
 	z, err := zlib.NewWriterLevel(&idat, zlib.BestCompression)
 	if err != nil {
@@ -113,6 +112,37 @@ func hugePNG(tb testing.TB, w, h uint32, inflated int) []byte {
 		tb.Fatal(err)
 	}
 	return appendChunk(appendChunk(b, "IDAT", idat.Bytes()), "IEND", nil)
+}
+
+// slowJPEG is a small file of a grey progressive picture whose every scan says, in a few bytes, that no block
+// changes; the decoder visits all of them each time.
+func slowJPEG() []byte {
+	const side, scans = 5000, 20_000
+	const blocks, maxRun = (side / 8) * (side / 8), 1<<15 - 1
+	b := []byte{0xFF, 0xD8, 0xFF, 0xDB, 0, 67, 0}
+	b = append(b, bytes.Repeat([]byte{1}, 64)...)
+	b = append(b, 0xFF, 0xC2, 0, 11, 8, side>>8, side&0xFF, side>>8, side&0xFF, 1, 1, 0x11, 0)
+	// One code of one bit: a run of blocks that have ended, its length in 14 more bits.
+	b = append(b, 0xFF, 0xC4, 0, 20, 0x10, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xE0)
+	scan := []byte{0xFF, 0xDA, 0, 8, 1, 1, 0x00, 1, 63, 0x00}
+	bits, pending := 0, 0
+	for range (blocks + maxRun - 1) / maxRun {
+		bits, pending = bits<<15|1<<14-1, pending+15
+		for ; pending >= 8; pending -= 8 {
+			if scan = append(scan, byte(bits>>(pending-8))); scan[len(scan)-1] == 0xFF {
+				scan = append(scan, 0)
+			}
+		}
+		bits &= 1<<pending - 1
+	}
+	scan = append(scan, byte(bits<<(8-pending)))
+	return append(append(b, bytes.Repeat(scan, scans)...), 0xFF, 0xD9)
+}
+
+// pngHeader is that of a grey picture of eight bits without interlacing.
+func pngHeader(w, h uint32) []byte {
+	size := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, w), h)
+	return append(size, 8, 0, 0, 0, 0)
 }
 
 func appendChunk(b []byte, kind string, data []byte) []byte {

@@ -32,7 +32,7 @@ func limitProcess(memory int64, cpu time.Duration) error {
 		{"data", unix.RLIMIT_DATA, data + uint64(memory), data + uint64(memory)},
 		// Everything mapped, reservations included, hence twice the heap: a net under the limit above.
 		{"address space", unix.RLIMIT_AS, size + 2*uint64(memory), size + 2*uint64(memory)},
-		// The soft limit sends SIGXCPU, which Go names as it dies; the hard one kills.
+		// The soft limit sends a signal, see dieAtLimitOfCPU; the hard one kills.
 		{"processor time", unix.RLIMIT_CPU, seconds, seconds + 1},
 		{"file size", unix.RLIMIT_FSIZE, 0, 0},
 		{"open files", unix.RLIMIT_NOFILE, 32, 32},

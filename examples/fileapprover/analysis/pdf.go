@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/pdfcpu/pdfcpu/pkg/api"
 	"github.com/pdfcpu/pdfcpu/pkg/pdfcpu"
 	"github.com/pdfcpu/pdfcpu/pkg/pdfcpu/model"
 )
@@ -14,9 +13,11 @@ const (
 	maxPDFStreamBytes = 16 << 20 // decoded bytes of one stream
 )
 
-// pdfConfiguration reads without a folder of pdfcpu's own and with bounds that fit a child process.
+// Without this pdfcpu writes a folder of its own into the user's home.
+func init() { model.ConfigPath = "disable" }
+
+// pdfConfiguration has bounds that fit a child process.
 func pdfConfiguration() *model.Configuration {
-	api.DisableConfigDir()
 	c := model.NewDefaultConfiguration()
 	c.Cmd = model.EXTRACTCONTENT
 	c.Offline = true

@@ -12,7 +12,7 @@ import (
 const (
 	maxPDFText       = 2 * maxValueBytes
 	maxPDFDecoded    = 64 << 20 // bytes of all streams together
-	maxPDFOperators  = 2_000_000
+	maxPDFOperators  = 500_000
 	maxPDFOperands   = 64
 	maxPDFFormDepth  = 5
 	maxPDFTreeHeight = 50
@@ -22,6 +22,7 @@ const (
 // places glyphs and knows no words.
 func inspectPDFText(doc *model.Context, f *findings) {
 	t := &pdfText{doc: doc, decoded: maxPDFDecoded, operators: maxPDFOperators}
+	t.latin = t.loadFont(nil)
 	for page := 1; page <= min(doc.PageCount, maxPDFTextPages) && !t.full(); page++ {
 		dict, _, _, err := doc.PageDict(page, false)
 		if err != nil {
@@ -48,6 +49,7 @@ type pdfText struct {
 	out       strings.Builder
 	decoded   int64 // bytes that may still be decoded
 	operators int   // operators that may still be run
+	latin     *pdfFont
 
 	x, y         float64 // start of the current line
 	leading      float64
@@ -113,7 +115,7 @@ func (t *pdfText) stream(o types.Object) ([]byte, bool) {
 func (t *pdfText) run(data []byte, resources types.Dict, depth int) {
 	lexer := &pdfLexer{data: data}
 	fonts := map[pdfName]*pdfFont{}
-	font := t.loadFont(nil)
+	font := t.latin // until the stream selects one
 	var operands []any
 	number := func(fromEnd int) float64 {
 		if i := len(operands) - fromEnd; i >= 0 {

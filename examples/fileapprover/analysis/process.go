@@ -106,10 +106,11 @@ func childCommand(file *os.File, o Options) (*exec.Cmd, error) {
 func deathReason(err error, stderr []byte) string {
 	for _, known := range []struct{ trace, reason string }{
 		{"out of memory", "exceeded the memory limit"},
-		{"failed to allocate", "exceeded the memory limit"}, // the race detector's words
+		{"failed to allocate", "exceeded the memory limit"},       // the race detector
+		{"address space collisions", "exceeded the memory limit"}, // the same
 		{"cannot allocate memory", "exceeded the memory limit"},
 		{"stack exceeds", "nested too deeply"},
-		{"SIGXCPU", "exceeded the limit of processor time"},
+		{cpuLimitReached, "exceeded the limit of processor time"},
 	} {
 		if bytes.Contains(stderr, []byte(known.trace)) {
 			return known.reason
