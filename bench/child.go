@@ -176,7 +176,9 @@ func measure(t task) (row, error) {
 	defer cancel()
 
 	seen := &arrivals{}
-	e, f, err := p.make(deps{store: t.Store, inflight: t.Inflight, waiting: seen.mark})
+	e, f, err := p.make(deps{
+		store: t.Store, inflight: t.Inflight, evict: t.Workload == "waiting", waiting: seen.mark,
+	})
 	if err != nil {
 		return row{}, err
 	}

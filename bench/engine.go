@@ -81,12 +81,6 @@ type engine interface {
 	close() error
 }
 
-// evicter is an engine that can take waiting workflows out of memory.
-type evicter interface {
-	// evictAll returns when no waiting workflow is in memory any more.
-	evictAll(ctx context.Context) error
-}
-
 // facts are what a row says of an engine.
 type facts struct {
 	version    string
@@ -98,6 +92,7 @@ type facts struct {
 type deps struct {
 	store    string          // sqlite or postgres
 	inflight int             // workflows that will be in flight at once
+	evict    bool            // keep no waiting workflow in memory, where an engine can do so
 	waiting  func(id string) // called by the approval workflow when it begins to wait
 }
 
@@ -113,6 +108,7 @@ type peer struct {
 
 // peers are all engines, in the order in which they run.
 var peers = []peer{
+	{name: "perdure", step: "activity", both: true, make: newPerdure, waitingN: 100_000},
 	{name: "dbos", step: "inline", make: newDBOS, waitingN: 1000},
 	{name: "durabletask", step: "activity", make: newDurableTask, waitingN: 1000},
 	{name: "goworkflows", step: "activity", make: newGoWorkflows, waitingN: 1000},

@@ -18,11 +18,6 @@ func measureWaiting(ctx context.Context, s *session) (row, error) {
 		return row{}, err
 	}
 	total := time.Since(begin) - s.settle
-	if evicter, ok := s.engine.(evicter); ok {
-		if err := evicter.evictAll(ctx); err != nil {
-			return row{}, fmt.Errorf("evict the waiting workflows: %w", err)
-		}
-	}
 	// What is garbage is not held by the waiting instances; the peak keeps it.
 	debug.FreeOSMemory()
 	_, current, err := sumMemory(s.engine.server())
