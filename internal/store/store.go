@@ -43,7 +43,7 @@ type Reader interface {
 
 // Snapshot is a consistent, immutable view of everything that was durable when
 // it was taken. It never shows a write that a crash could still undo. It is safe
-// for concurrent use and must be closed once.
+// for concurrent use and must be closed once, not from inside a Scan of its own.
 type Snapshot interface {
 	Reader
 	Close() error

@@ -2,7 +2,6 @@ package pebble
 
 import (
 	"fmt"
-	"log/slog"
 	"runtime/debug"
 
 	engine "github.com/cockroachdb/pebble/v2"
@@ -80,9 +79,6 @@ func (s *Store) listener() *engine.EventListener {
 		// The reader gets the error; Pebble's default would end the process.
 		DataCorruption: func(info engine.DataCorruptionInfo) {
 			log.Error("store: corrupt file", "folder", s.dir, "file", info.Path, "error", info.Details)
-		},
-		DiskSlow: func(info engine.DiskSlowInfo) {
-			log.Warn("store: slow disk", "folder", s.dir, slog.String("operation", info.String()))
 		},
 		WriteStallBegin: func(info engine.WriteStallBeginInfo) {
 			log.Warn("store: commits wait for background work", "folder", s.dir, "reason", info.Reason)

@@ -55,11 +55,10 @@ var (
 // store.ErrNewerFormat when a newer release wrote it. opts may be nil.
 func Open(dir string, opts *Options) (*Store, error) {
 	if opts == nil || opts.FS == nil { // folders of other file systems have no absolute path
-		abs, err := filepath.Abs(dir)
-		if err != nil {
-			return nil, fmt.Errorf("store: open %q: %w", dir, err)
+		var err error
+		if dir, err = realPath(dir); err != nil {
+			return nil, fmt.Errorf("store: open: %w", err)
 		}
-		dir = abs
 	}
 	s := &Store{
 		dir:    dir,
@@ -89,6 +88,20 @@ func Open(dir string, opts *Options) (*Store, error) {
 	go s.committer()
 	s.turn <- struct{}{}
 	return s, nil
+}
+
+// realPath returns the one name of a folder, whether it exists or not. The lock
+// of a file does not keep its own process out, so Pebble remembers by name which
+// folders are open.
+func realPath(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		return real, nil
+	}
+	return dir, nil
 }
 
 // open runs on a goroutine that a failure may leave behind.

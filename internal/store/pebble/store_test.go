@@ -93,6 +93,18 @@ func TestOpenRefusesAFolderInUse(t *testing.T) {
 	}
 }
 
+func TestOpenKnowsAFolderByOtherNames(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	open(t, filepath.Join(dir, "data"), nil)
+	if err := os.Symlink("data", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pebble.Open(filepath.Join(dir, "link"), nil); !errors.Is(err, store.ErrLocked) {
+		t.Errorf("Open by a link: %v, want ErrLocked", err)
+	}
+}
+
 func TestOpenRefusesANewerFormat(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
