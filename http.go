@@ -2,7 +2,9 @@ package perdure
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"reflect"
 
 	"github.com/perdure/perdure/internal/binding"
 	"github.com/perdure/perdure/internal/httpapi"
@@ -51,3 +53,22 @@ func NoUnit() HTTPOption { return httpapi.NoUnit() }
 
 // Hidden leaves a function out of the OpenAPI document.
 func Hidden() HTTPOption { return httpapi.Hidden() }
+
+// Origin is the address a request came to, such as "http://localhost:8080", without a
+// path: what an absolute URL in its answer begins with. A field of this type in the In
+// of an HTTP function is filled with it.
+type Origin string
+
+// injectors fill fields by their type alone.
+var injectors = map[reflect.Type]binding.Injector{
+	reflect.TypeFor[Origin](): func(_ context.Context, r *http.Request) (reflect.Value, error) {
+		if r == nil {
+			return reflect.Value{}, errors.New("perdure: Origin in a function that is not triggered by HTTP")
+		}
+		scheme := "http"
+		if r.TLS != nil {
+			scheme = "https"
+		}
+		return reflect.ValueOf(Origin(scheme + "://" + r.Host)), nil
+	},
+}

@@ -40,7 +40,7 @@ func (r *running) openHTTP(p *parts) (err error) {
 	mux := http.NewServeMux()
 	err = httpapi.Register(mux, httpapi.Config{
 		Title: c.Title, Version: c.Version, Env: r.env, Committer: r.committer,
-		Bindings: binding.Env{Resources: p.resources}, Attempts: unitAttempts, Log: c.Logger,
+		Bindings: binding.Env{Resources: p.resources, Injectors: injectors}, Attempts: unitAttempts, Log: c.Logger,
 	}, p.functions...)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)

@@ -63,7 +63,7 @@ type Options struct {
 	Dir string
 	// MaxBytes is the longest file that is analysed. Default: 64 MiB.
 	MaxBytes int64
-	// Timeout ends an analysis by wall time. Default: 30 s. Keep it below the time the caller gives Run.
+	// Timeout ends an analysis by wall time. Default: 1 min. Keep it below the time the caller gives Run.
 	Timeout time.Duration
 	// CPU ends an analysis by processor time, in whole seconds. Default: 20 s.
 	CPU time.Duration
@@ -82,7 +82,7 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	o.Dir = cmp.Or(o.Dir, os.TempDir())
 	o.MaxBytes = cmp.Or(o.MaxBytes, 64<<20)
-	o.Timeout = cmp.Or(o.Timeout, 30*time.Second)
+	o.Timeout = cmp.Or(o.Timeout, time.Minute)
 	o.CPU = cmp.Or(o.CPU, 20*time.Second)
 	o.Memory = cmp.Or(o.Memory, 1<<30)
 	o.Concurrent = cmp.Or(o.Concurrent, 2)

@@ -3,11 +3,14 @@ package analysis_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
+	"fmt"
 	"image"
 	"image/color"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -16,11 +19,23 @@ import (
 	"testing/iotest"
 	"time"
 
+	"golang.org/x/image/bmp"
+	"golang.org/x/image/tiff"
+	"golang.org/x/sys/unix"
+
 	"github.com/perdure/perdure/examples/fileapprover/analysis"
 )
 
+// TestMain makes the test program an analysis child when it was started as one, and a program that analyses its
+// standard input with the given tesseract when a test asks for it.
 func TestMain(m *testing.M) {
 	analysis.MaybeChild()
+	if tesseract := os.Getenv("ANALYSE_STDIN_WITH"); tesseract != "" {
+		o := analysis.Options{Tesseract: tesseract, Timeout: time.Hour, OCRTimeout: time.Hour}
+		_, err := analysis.New(o).Run(context.Background(), os.Stdin)
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
 
@@ -146,6 +161,45 @@ func TestGIFCountsFrames(t *testing.T) {
 		"image/Format": "Gif", "image/Width": "16", "image/Height": "8", "image/FrameCount": "7",
 		"image/IsBlackAndWhite": "true", "image/Explanation": "",
 	})
+}
+
+func TestOtherPictures(t *testing.T) {
+	t.Parallel()
+	img := framed(24, 12, color.White, color.NRGBA{0, 128, 0, 255})
+	var bmpData, tiffData bytes.Buffer
+	if err := errors.Join(bmp.Encode(&bmpData, img), tiff.Encode(&tiffData, img, nil)); err != nil {
+		t.Fatal(err)
+	}
+	webp, err := base64.StdEncoding.DecodeString("UklGRiIAAABXRUJQVlA4IBYAAAAwAQCdASoBAAEADsD+JaQAA3AAAAAA")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := pngFile(t, img)
+	const behindHeader = 8 + 25
+	animated := appendChunk(bytes.Clone(plain[:behindHeader]), "acTL", []byte{0, 0, 0, 1, 0, 0, 0, 0})
+	withFields := appendChunk(bytes.Clone(plain[:behindHeader]), "eXIf", cameraEXIF())
+	for name, c := range map[string]struct {
+		data                []byte
+		format, width, make string
+	}{
+		"bmp":          {bmpData.Bytes(), "Bmp", "24", ""},
+		"tiff":         {tiffData.Bytes(), "Tiff", "24", ""},
+		"webp":         {webp, "Webp", "1", ""},
+		"animated png": {append(animated, plain[behindHeader:]...), "Png", "24", ""},
+		"png and exif": {append(withFields, plain[behindHeader:]...), "Png", "24", "Acme"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := run(t, options(t), c.data)
+			expect(t, r, map[string]string{
+				"image/Format": c.format, "image/Width": c.width, "exif/Make": c.make,
+				"image/Explanation": "", "exif/Explanation": "",
+			})
+			if r.Thumbnail == nil {
+				t.Error("no thumbnail")
+			}
+		})
+	}
 }
 
 func TestPDF(t *testing.T) {
@@ -308,6 +362,47 @@ func TestCancelKillsTheChildAndWhatItStarted(t *testing.T) {
 		t.Errorf("cancelled run: %v", err)
 	}
 	<-ended
+}
+
+func TestChildEndsWithItsParent(t *testing.T) {
+	t.Parallel()
+	o, started, ended := hangingTesseract(t)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent := exec.Command(exe)
+	parent.Env = append(os.Environ(), "ANALYSE_STDIN_WITH="+o.Tesseract)
+	parent.Stdin = bytes.NewReader(pngFile(t, framed(9, 9, color.White, color.Black)))
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-started
+	if err := parent.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = parent.Wait()
+	<-ended
+}
+
+// The child has nothing of its parent's environment and files, and what it starts has its limits and none of its
+// files.
+func TestChildIsConfined(t *testing.T) {
+	t.Parallel()
+	inherited, err := unix.FcntlInt(2, unix.F_DUPFD, 500)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(inherited)
+	o := fakeTesseract(t, fmt.Sprintf(`cat >/dev/null
+wc -c </proc/$PPID/environ; ulimit -f; ulimit -n; ulimit -c; ulimit -t; pwd
+for fd in 3 4 5 6 7 8 9 %[1]d; do [ -e /proc/$$/fd/$fd ] && echo "handed on: $fd"; done
+[ -e /proc/$PPID/fd/%[1]d ] && echo "inherited: %[1]d"
+exit 0`, inherited))
+	o.CPU = 7 * time.Second
+	expect(t, run(t, o, pngFile(t, framed(9, 9, color.White, color.Black))), map[string]string{
+		"ocr/Text": "0\n0\n32\n0\n7\n/",
+	})
 }
 
 func TestTimeoutKeepsWhatWasFound(t *testing.T) {

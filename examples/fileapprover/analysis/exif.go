@@ -178,17 +178,21 @@ func chunk(src source, at int64, want string, parse func(head []byte) (string, i
 func checkEXIF(block []byte) error {
 	errCut := errors.New("they are cut short")
 	errBounds := errors.New("they are too many or refer to each other without end")
-	var order binary.ByteOrder = binary.LittleEndian
-	if len(block) < 8 {
+	var order binary.ByteOrder
+	switch {
+	case len(block) < 8:
 		return errCut
-	}
-	if block[0] == 'M' {
+	case bytes.HasPrefix(block, []byte("II*\x00")):
+		order = binary.LittleEndian
+	case bytes.HasPrefix(block, []byte("MM\x00*")):
 		order = binary.BigEndian
+	default: // the reader would search anything else for a block that was not checked
+		return errors.New("they are not in TIFF form")
 	}
 	const exifPointer, gpsPointer, interopPointer = 0x8769, 0x8825, 0xA005
 	size := map[uint16]uint64{1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 	seen := map[uint32]bool{}
-	fields, bytes := 0, uint64(0)
+	fields, valueBytes := 0, uint64(0)
 	pending := []uint32{order.Uint32(block[4:])}
 	for len(pending) > 0 {
 		at := pending[0]
@@ -213,12 +217,16 @@ func checkEXIF(block []byte) error {
 		}
 		for i := range n {
 			field := block[uint64(at)+2+12*uint64(i):]
-			bytes += size[order.Uint16(field[2:])] * uint64(order.Uint32(field[4:]))
-			if bytes > maxEXIFValueBytes {
+			kind, count := order.Uint16(field[2:]), order.Uint32(field[4:])
+			valueBytes += size[kind] * uint64(count)
+			if valueBytes > maxEXIFValueBytes {
 				return errBounds
 			}
 			switch order.Uint16(field) {
 			case exifPointer, gpsPointer, interopPointer:
+				if kind != 4 || count != 1 { // the reader would take another number for the place
+					return errors.New("they refer to places that do not exist")
+				}
 				pending = append(pending, order.Uint32(field[8:]))
 			}
 		}

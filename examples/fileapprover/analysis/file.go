@@ -59,25 +59,26 @@ func inspectSource(ctx context.Context, src source, f *findings, o childOptions)
 	}
 	f.add(SourceFile, "ContentType", kind.String())
 
-	media, _, _ := strings.Cut(kind.String(), ";")
-	switch {
-	case imageReaders[media] != nil:
-		inspectImage(ctx, src, media, f, o)
-	case media == "application/pdf":
-		f.guard(SourcePDF, "the document", func() { inspectPDF(ctx, src, f) })
-	case descends(kind, "text/plain"):
-		f.guard(SourceText, "the text", func() { inspectText(src, kind.String(), f) })
-	default:
-		f.explain(SourceAnalysis, "files of type %s are not analysed further", media)
-	}
-}
-
-// descends reports whether media is the type of m or one it is a special case of.
-func descends(m *mimetype.MIME, media string) bool {
-	for ; m != nil; m = m.Parent() {
-		if m.Is(media) {
-			return true
+	// The first reader for the type or for one that it is a special case of, such as PNG of an animated PNG.
+	for m := kind; m != nil; m = m.Parent() {
+		media := mediaType(m)
+		switch {
+		case imageReaders[media] != nil:
+			inspectImage(ctx, src, media, f, o)
+			return
+		case media == "application/pdf":
+			f.guard(SourcePDF, "the document", func() { inspectPDF(ctx, src, f) })
+			return
+		case media == "text/plain":
+			f.guard(SourceText, "the text", func() { inspectText(src, kind.String(), f) })
+			return
 		}
 	}
-	return false
+	f.explain(SourceAnalysis, "files of type %s are not analysed further", mediaType(kind))
+}
+
+// mediaType is a type without its parameters.
+func mediaType(m *mimetype.MIME) string {
+	media, _, _ := strings.Cut(m.String(), ";")
+	return media
 }

@@ -3,6 +3,7 @@ package analysis
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +20,9 @@ func limitProcess(memory int64, cpu time.Duration) error {
 	}
 	size, data, err := mapped()
 	if err != nil {
+		return err
+	}
+	if err := closeInherited(); err != nil {
 		return err
 	}
 	seconds := uint64(max(1, cpu/time.Second))
@@ -45,6 +49,25 @@ func limitProcess(memory int64, cpu time.Duration) error {
 	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("refuse new privileges: %w", err)
+	}
+	return nil
+}
+
+// closeInherited closes files that came to this process from whoever started its parent. Those that Go has opened
+// here close on exec, which an inherited one cannot.
+func closeInherited() error {
+	files, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return fmt.Errorf("list open files: %w", err)
+	}
+	for _, file := range files {
+		fd, err := strconv.Atoi(file.Name())
+		if err != nil || fd <= lifelineFD {
+			continue
+		}
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			_ = unix.Close(fd)
+		}
 	}
 	return nil
 }

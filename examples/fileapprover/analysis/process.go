@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -62,15 +61,15 @@ func runChild(ctx context.Context, file *os.File, o Options) (Result, error) {
 		return Result{}, fmt.Errorf("analyse file: %w", context.Cause(ctx))
 	case got.done && protocolErr == nil:
 		return got.result, nil
-	case !got.ready && !timedOut:
-		return Result{}, fmt.Errorf("%w: %v: %q", ErrChildFailed, waitErr, cleanLine(stderr.String(), 300))
+	case !got.ready:
+		return Result{}, fmt.Errorf("%w: %v: %q", ErrChildFailed, waitErr, cleanLine(string(stderr.kept), 300))
 	}
 	reason := "unexpected output"
 	switch {
 	case timedOut:
 		reason = fmt.Sprintf("exceeded the time limit of %v", o.Timeout)
 	case protocolErr == nil:
-		reason = deathReason(waitErr, stderr.Bytes())
+		reason = deathReason(waitErr, stderr.kept)
 	}
 	got.result.Entries = append(got.result.Entries, Entry{
 		Name: Explanation, Value: "stopped: " + reason, Source: SourceAnalysis,
@@ -127,13 +126,11 @@ func deathReason(err error, stderr []byte) string {
 
 // head keeps the first limit bytes written to it and drops the rest.
 type head struct {
-	bytes.Buffer
+	kept  []byte
 	limit int
 }
 
 func (h *head) Write(p []byte) (int, error) {
-	_, err := h.Buffer.Write(p[:min(len(p), h.limit-h.Len())])
-	return len(p), err
+	h.kept = append(h.kept, p[:min(len(p), h.limit-len(h.kept))]...)
+	return len(p), nil
 }
-
-var _ io.Writer = (*head)(nil)

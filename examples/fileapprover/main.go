@@ -1,0 +1,69 @@
+// Command fileapprover lets files through only after two people have agreed: one to the
+// upload, one to the download. It shows Perdure's parts at work: an upload becomes a
+// blob and a table row in one unit of work, the blob's arrival starts a durable
+// orchestration, and that waits for people for as long as it takes.
+//
+// It serves http://localhost:8080 and keeps everything in the folder perdure-data.
+// PERDURE_LISTEN and PERDURE_DATA override both; FILEAPPROVER_WAIT says how long a file
+// waits for each decision (a Go duration, default 72h).
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/examples/fileapprover/analysis"
+	"github.com/perdure/perdure/examples/fileapprover/web"
+)
+
+func main() {
+	analysis.MaybeChild()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context) error {
+	wait := 72 * time.Hour
+	if v := os.Getenv("FILEAPPROVER_WAIT"); v != "" {
+		var err error
+		if wait, err = time.ParseDuration(v); err != nil || wait <= 0 {
+			return fmt.Errorf("FILEAPPROVER_WAIT %q: want a duration such as 72h", v)
+		}
+	}
+	app := newApp(perdure.ConfigFromEnv(perdure.Config{Title: "File approver", Version: "1"}), wait)
+	return app.Run(ctx)
+}
+
+// newApp puts the application together.
+func newApp(config perdure.Config, wait time.Duration) *perdure.App {
+	a := approver{wait: wait, analyzer: analysis.New(analysis.Options{})}
+	app := perdure.New(config)
+	app.Add(
+		Files, Thumbnails, Metadata,
+
+		perdure.HTTP("POST /api/file/add", addFile, perdure.Named("addFile"), perdure.Summary("Upload a file")),
+		perdure.HTTP("GET /api/file/{fileId}", getFile, perdure.Named("getFile"), perdure.Summary("Where a file stands")),
+		perdure.HTTP("GET /api/files", listFiles, perdure.Named("listFiles"), perdure.Summary("All files, newest first")),
+		perdure.HTTP("GET /api/thumbnail/{fileId}", getThumbnail, perdure.Named("getThumbnail"), perdure.Summary("A small picture of an image")),
+		perdure.HTTP("POST /api/approve/{fileId}", approveUpload, perdure.Named("approveUpload"), perdure.Summary("Decide about an upload")),
+		perdure.HTTP("POST /api/approve/download/{fileId}", approveDownload, perdure.Named("approveDownload"), perdure.Summary("Decide about a download")),
+		perdure.HTTP("GET /api/download/{fileId}", download, perdure.Named("download"), perdure.Summary("Metadata and a link good for one hour")),
+		perdure.Handle("/", web.Handler()),
+
+		perdure.OnBlob(Files, "{fileId}", startProcess, perdure.FunctionName("startProcess")),
+
+		ProcessFile.Impl(a.processFile),
+		AnalyzeFile.Impl(a.analyzeFile),
+		Close.Impl(closeFile),
+	)
+	return app
+}
