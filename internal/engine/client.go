@@ -340,30 +340,31 @@ func (e *Engine) Replay(name, id string, turns []history.Turn) error {
 
 // Wait waits until the instance called id has ended.
 func (e *Engine) Wait(ctx context.Context, id string) (*records.Instance, error) {
-	key, rec, err := e.lookup(id)
-	if err != nil || rec.State.Ended() {
-		return rec, err
+	key, err := e.find(id)
+	if err != nil {
+		return nil, err
 	}
-	for {
-		ended, stop := e.waits.add(key)
-		rec, err := e.record(key)
-		switch {
-		case err != nil:
-		case rec == nil:
-			err = fmt.Errorf("%w: %q was purged", ErrNotFound, id)
-		case !rec.State.Ended():
-			select {
-			case <-ended:
-				stop()
-				continue
-			case <-ctx.Done():
-				err = ctx.Err()
-			case <-e.stopping:
-				err = e.stopError()
-			}
-		}
-		stop()
-		return rec, err
+	if key == 0 {
+		return nil, fmt.Errorf("%w: %q", ErrNotFound, id)
+	}
+	one := e.waits.add(key)
+	defer e.waits.drop(key, one)
+	rec, err := e.record(key)
+	switch {
+	case err != nil:
+		return nil, err
+	case rec == nil:
+		return nil, fmt.Errorf("%w: %q", ErrNotFound, id)
+	case rec.State.Ended():
+		return rec, nil
+	}
+	select {
+	case <-one.ended:
+		return one.rec, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-e.stopping:
+		return nil, e.stopError()
 	}
 }
 
@@ -375,13 +376,15 @@ type waits struct {
 
 type waiting struct {
 	ended chan struct{}
+	rec   *records.Instance // how it ended; set before ended is closed
 	n     int
 }
 
 func (w *waits) init() { w.m = map[records.InstanceKey]*waiting{} }
 
-// add returns a channel that is closed when the instance has ended.
-func (w *waits) add(k records.InstanceKey) (ended <-chan struct{}, stop func()) {
+// add begins to wait for the end of an instance. Whoever waits looks afterwards
+// whether it has ended already.
+func (w *waits) add(k records.InstanceKey) *waiting {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	one := w.m[k]
@@ -390,19 +393,24 @@ func (w *waits) add(k records.InstanceKey) (ended <-chan struct{}, stop func()) 
 		w.m[k] = one
 	}
 	one.n++
-	return one.ended, func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if one.n--; one.n == 0 && w.m[k] == one {
-			delete(w.m, k)
-		}
+	return one
+}
+
+// drop ends a wait.
+func (w *waits) drop(k records.InstanceKey, one *waiting) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if one.n--; one.n == 0 && w.m[k] == one {
+		delete(w.m, k)
 	}
 }
 
-func (w *waits) notify(k records.InstanceKey) {
+// notify tells everybody who waits how an instance ended.
+func (w *waits) notify(k records.InstanceKey, rec *records.Instance) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if one := w.m[k]; one != nil {
+		one.rec = rec
 		close(one.ended)
 		delete(w.m, k)
 	}

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,8 +43,9 @@ func (p *pool) run(j job) {
 	}
 }
 
-// maxParked is how many goroutines wait for jobs; more end instead.
-var maxParked = int64(4 * runtime.GOMAXPROCS(0))
+// maxParked is how many goroutines wait for jobs; more end instead. A goroutine
+// that waits has grown its stack already, which costs a new one more than the job.
+const maxParked = 256
 
 func (p *pool) loop(j job) {
 	idle := time.NewTimer(time.Hour)

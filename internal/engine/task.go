@@ -21,8 +21,7 @@ type task struct {
 	seq  uint32
 	name string
 	step bool
-	// id is the stable idempotency key of the call.
-	id       string
+	base     uint32 // the generation that made the call
 	instance string
 	input    []byte
 	opts     history.CallOptions
@@ -72,18 +71,14 @@ func (e *Engine) newStep(in *instance, s *replay.Step, since time.Time) *task {
 }
 
 func (e *Engine) newTask(in *instance, seq uint32, name string, opts history.CallOptions, since time.Time) *task {
-	base := uint32(0)
-	id := ""
+	t := &task{in: in, seq: seq, name: name, opts: opts, since: since}
 	if in.rec != nil {
-		base, id = in.rec.Base, in.rec.ID
+		t.base, t.instance = in.rec.Base, in.rec.ID
 	}
 	if in.machine != nil {
-		id = in.machine.Instance
+		t.instance = in.machine.Instance
 	}
-	return &task{
-		in: in, seq: seq, name: name, opts: opts, since: since, instance: id,
-		id: fmt.Sprintf("%d-%d-%d", in.key, base, seq),
-	}
+	return t
 }
 
 // merge fills what a call leaves open from the activity's defaults.
@@ -163,7 +158,9 @@ func (t Task) InstanceID() string { return t.t.instance }
 
 // IdempotencyKey is the same in each attempt of the call and differs between
 // calls, for use towards systems outside.
-func (t Task) IdempotencyKey() string { return t.t.id }
+func (t Task) IdempotencyKey() string {
+	return fmt.Sprintf("%d-%d-%d", t.t.in.key, t.t.base, t.t.seq)
+}
 
 // Attempt returns the number of this attempt, from 1.
 func (t Task) Attempt() int {

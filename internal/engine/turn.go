@@ -547,7 +547,7 @@ func (e *Engine) apply(c *change) {
 		b.answer(nil)
 	}
 	if c.rec.State.Ended() {
-		e.waits.notify(in.key)
+		e.waits.notify(in.key, c.rec)
 	}
 	if c.kept {
 		e.kept.added(e, c.now)
