@@ -263,12 +263,16 @@ func TestWorkloadsFillTheirRows(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			wantN, wantActivities := n, 0
+			wantN, wantActivities := n*mostRounds, 0 // the fake engine is fast
 			switch w.name {
 			case "seq", "seq-steps", "latency":
 				wantActivities = sequenceLength
 			case "fanout", "replay":
-				wantN, wantActivities = mostRuns, n // the fake engine is fast
+				wantN, wantActivities = mostRounds, n
+			case "human":
+				wantN = n * humanMostRounds
+			case "waiting":
+				wantN = n
 			}
 			if result.N != wantN || result.Activities != wantActivities {
 				t.Errorf("n %d, activities %d; want %d and %d", result.N, result.Activities, wantN, wantActivities)

@@ -125,3 +125,50 @@ func each(ctx context.Context, n, concurrency int, do func(ctx context.Context, 
 	group.Wait()
 	return samples, time.Since(begin), context.Cause(ctx)
 }
+
+const (
+	// leastTime is measured at least: on a fast engine one round is too short to say much.
+	leastTime = time.Second
+	// mostRounds bounds the rounds of a workload.
+	mostRounds = 50
+)
+
+// repeat calls measure until leastTime has been measured, at most the given number of times, and returns all samples and
+// the time of all rounds.
+func repeat(most int, measure func(round int) ([]time.Duration, time.Duration, error)) ([]time.Duration, time.Duration, error) {
+	var all []time.Duration
+	var total time.Duration
+	for round := 0; round < most && total < leastTime; round++ {
+		samples, took, err := measure(round)
+		if err != nil {
+			return nil, 0, err
+		}
+		all = append(all, samples...)
+		total += took
+	}
+	return all, total, nil
+}
+
+// measureClosedLoop runs workflows of five activities, concurrency of them at a time, after warmUp of them that do not
+// count. A sample is start to result.
+func (s *session) measureClosedLoop(ctx context.Context, warmUp, concurrency int) (row, error) {
+	in := s.input(sequenceLength)
+	loop := func(prefix string, n int) ([]time.Duration, time.Duration, error) {
+		return each(ctx, n, concurrency, func(ctx context.Context, i int) error {
+			return s.runOne(ctx, instanceID(prefix, i), sequence, in)
+		})
+	}
+	if _, _, err := loop("warm", warmUp); err != nil {
+		return row{}, err
+	}
+	samples, total, err := repeat(mostRounds, func(round int) ([]time.Duration, time.Duration, error) {
+		return loop(instanceID(s.task.Workload, round), s.task.N)
+	})
+	if err != nil {
+		return row{}, err
+	}
+	result := s.newRow(concurrency)
+	result.setTotals(len(samples), sequenceLength, total)
+	result.setPercentiles(samples)
+	return result, nil
+}
