@@ -47,7 +47,7 @@ func (m *Manual) AfterFunc(d time.Duration, f func()) Timer {
 }
 
 // Advance moves the clock by d and fires the timers on the way in their order,
-// each at its own time, also those that are set by one that fired.
+// each at its own time, also those that are set meanwhile.
 func (m *Manual) Advance(d time.Duration) { m.AdvanceTo(m.Now().Add(d)) }
 
 // AdvanceTo is Advance to a point in time. The clock never goes back.

@@ -2,8 +2,10 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,7 +15,7 @@ import (
 	"github.com/perdure/perdure/internal/unit"
 )
 
-// maxName bounds the names of functions and topics, in bytes.
+// maxName bounds the names of functions, in bytes: they are part of keys.
 const maxName = 256
 
 // Dispatcher runs the event functions of an app. It is safe for concurrent use.
@@ -98,7 +100,9 @@ func (d *Dispatcher) Register(f Function) error {
 	d.byName[f.Name] = own
 	d.functions = append(d.functions, own)
 	for _, topic := range f.Topics {
-		d.byTopic[topic] = append(d.byTopic[topic], own)
+		if !slices.Contains(d.byTopic[topic], own) {
+			d.byTopic[topic] = append(d.byTopic[topic], own)
+		}
 	}
 	return nil
 }
@@ -156,7 +160,7 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.state != created {
-		return fmt.Errorf("delivery: started twice")
+		return errors.New("delivery: a dispatcher starts once")
 	}
 	d.state = started
 	d.base, d.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
@@ -188,9 +192,9 @@ func (d *Dispatcher) warnOrphans() error {
 }
 
 // Stop ends the dispatcher: nothing new is run, and what runs may end until ctx
-// does. Then the contexts of what still runs are canceled and its units closed,
-// so that it cannot commit; its deliveries stay stored, without a charge. The
-// error says how many.
+// does. Then the units of what still runs are closed, so that it cannot commit,
+// and its contexts canceled; its deliveries stay stored, without a charge. The
+// error says how many those are.
 func (d *Dispatcher) Stop(ctx context.Context) error {
 	d.mu.Lock()
 	if d.state != started {

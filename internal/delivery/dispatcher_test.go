@@ -14,6 +14,7 @@ import (
 
 	"github.com/perdure/perdure/internal/delivery"
 	"github.com/perdure/perdure/internal/records"
+	"github.com/perdure/perdure/internal/store"
 	"github.com/perdure/perdure/internal/unit"
 )
 
@@ -26,7 +27,7 @@ func TestEventReachesEachFunctionOnce(t *testing.T) {
 			got = d
 			return handle(ctx, d)
 		}},
-		delivery.Function{Name: "two", Topics: []string{"blob/other", "blob/files"}, Handle: handle},
+		delivery.Function{Name: "two", Topics: []string{"blob/files", "blob/other", "blob/files"}, Handle: handle},
 		delivery.Function{Name: "picky", Topics: []string{"blob/files"}, Handle: handle,
 			Accepts: func(topic string, event []byte) bool { return string(event) == "other" }},
 		delivery.Function{Name: "deaf", Handle: handle},
@@ -119,7 +120,9 @@ func TestFailuresAreRetriedAcrossRestartsThenDeadLettered(t *testing.T) {
 	w.expect("cause", l.Cause, records.AttemptsExhausted)
 	w.expect("reason", l.Reason, "3 attempts failed, the last one: failure 3")
 	w.expect("event", string(l.Event), "secret-bytes")
-	w.expect("dead at", l.DeadAt, w.clock.Now())
+	if l.DeadAt.Before(noon.Add(time.Minute)) || l.DeadAt.After(w.clock.Now()) {
+		t.Errorf("dead at %v", l.DeadAt)
+	}
 	var history []string
 	for _, f := range l.Failures {
 		history = append(history, f.Error)
@@ -183,10 +186,16 @@ func TestRunThatTimesOutCannotCommit(t *testing.T) {
 		done chan error
 	}
 	calls := make(chan call)
+	closed := make(chan error, 3) // what the context said when the unit was closed
 	w.start(func(c *delivery.Config) { c.SweepEvery = time.Hour }, delivery.Function{
 		Name: "f", Topics: []string{"t"},
 		Policy: delivery.Policy{Timeout: time.Minute, Concurrency: 1, Backoff: delivery.Backoff{Initial: time.Second}},
 		Handle: func(ctx context.Context, d *delivery.Delivery) error {
+			u, err := unit.From(ctx)
+			if err != nil {
+				return err
+			}
+			u.OnDiscard(func() { closed <- ctx.Err() })
 			c := call{ctx, d, make(chan error)}
 			calls <- c
 			return <-c.done
@@ -197,16 +206,19 @@ func TestRunThatTimesOutCannotCommit(t *testing.T) {
 	w.wait(2) // its timeout and the sweep
 	w.clock.Advance(time.Minute)
 	<-first.ctx.Done()
+	if err := <-closed; err != nil {
+		t.Error("the function saw its context end before its unit was closed")
+	}
 	if cause := context.Cause(first.ctx); !errors.Is(cause, delivery.ErrTimeout) {
 		t.Errorf("cause %v", cause)
+	}
+	if err := handle(first.ctx, first.d); !errors.Is(err, unit.ErrUnitClosed) {
+		t.Errorf("the unit of a run that timed out answers %v", err)
 	}
 	w.settle()
 	w.clock.Advance(time.Second)
 	second := <-calls // beside the first, which goes on
 	w.expect("attempts", second.d.Attempts, 1)
-	if err := handle(first.ctx, first.d); !errors.Is(err, unit.ErrUnitClosed) {
-		t.Errorf("the unit of a run that timed out answers %v", err)
-	}
 	// Now as many were given up as may run: the third has to wait for one.
 	w.wait(2)
 	w.clock.Advance(time.Minute)
@@ -258,13 +270,18 @@ func TestConflictsAreNotAttempts(t *testing.T) {
 			return handle(ctx, d)
 		},
 	}
+	backOff := func() {
+		w.wait(2) // the backoff and the sweep
+		next, _ := w.clock.Next()
+		w.clock.AdvanceTo(next)
+	}
 	w.start(nil, f)
 	w.publish("t", "event")
 	for range 3 {
 		w.expect("attempts", <-ran, 0)
-		w.wait(2) // the backoff and the sweep
-		w.clock.Advance(200 * time.Millisecond)
+		backOff()
 	}
+	w.expect("attempts", <-ran, 0)
 	w.settle()
 	w.expect("handled", w.handled("event"), 1)
 
@@ -272,8 +289,7 @@ func TestConflictsAreNotAttempts(t *testing.T) {
 	w.publish("t", "hopeless")
 	for range 20 {
 		<-ran
-		w.wait(2)
-		w.clock.Advance(200 * time.Millisecond)
+		backOff()
 	}
 	w.settle()
 	if letters := w.letters("f"); len(letters) != 1 || !strings.Contains(letters[0].LastError(), unit.ErrConflict.Error()) {
@@ -401,7 +417,9 @@ func TestStopDrains(t *testing.T) {
 	w.publish("t", "first", "second")
 	<-running
 	stopped := make(chan error)
-	go func() { stopped <- w.Stop(context.Background()) }()
+	deadline := watched{Context: context.Background(), asked: make(chan struct{})}
+	go func() { stopped <- w.Stop(deadline) }()
+	<-deadline.asked // by Stop, which waits now
 	select {
 	case err := <-stopped:
 		t.Fatalf("stopped while a function runs: %v", err)
@@ -415,6 +433,17 @@ func TestStopDrains(t *testing.T) {
 	w.start(nil, f)
 	w.settle()
 	w.expect("second after the restart", w.handled("second"), 1)
+}
+
+// watched is a context that tells when someone begins to wait for its end.
+type watched struct {
+	context.Context
+	asked chan struct{}
+}
+
+func (w watched) Done() <-chan struct{} {
+	close(w.asked)
+	return w.Context.Done()
 }
 
 func TestRegisterRefuses(t *testing.T) {
@@ -445,6 +474,27 @@ func TestRegisterRefuses(t *testing.T) {
 	}
 	if err := d.Register(delivery.Function{Name: "late", Handle: handle}); !errors.Is(err, delivery.ErrBadFunction) {
 		t.Errorf("late: %v", err)
+	}
+}
+
+func TestUnreadableDeliveriesHarmNoOther(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.unit(func(u *unit.Unit) error {
+		return records.PutDelivery(u, &delivery.Delivery{Function: "f", ID: delivery.ID{1}})
+	})
+	w.unit(func(u *unit.Unit) error { // as a newer release would write it
+		return u.Scan(store.Range{}, func(it store.Item) bool {
+			return u.Put(it.Key, []byte{0xfe}) == nil
+		})
+	})
+	w.start(nil, delivery.Function{Name: "f", Topics: []string{"t"}, Policy: delivery.Policy{Concurrency: 1}, Handle: handle})
+	w.publish("t", "event")
+	w.settle()
+	w.expect("handled", w.handled("event"), 1)
+	w.expect("stored", w.stored("f"), 1)
+	if log := w.log.String(); !strings.Contains(log, "cannot be read") {
+		t.Errorf("log: %s", log)
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/perdure/perdure/internal/clock"
 	"github.com/perdure/perdure/internal/delivery"
 	"github.com/perdure/perdure/internal/store"
 	"github.com/perdure/perdure/internal/store/memory"
@@ -101,7 +100,10 @@ func life(t *testing.T, s store.Store) *world {
 	w := &world{t: t, store: s, log: &logBuffer{}}
 	w.env = &unit.Env{Snapshot: s.Snapshot, Now: time.Now}
 	w.committer = store.NewCommitter(s, store.CommitterOptions{})
-	d, err := delivery.New(delivery.Config{Env: w.env, Committer: w.committer, Clock: clock.System(), Log: w.logger()})
+	d, err := delivery.New(delivery.Config{
+		Env: w.env, Committer: w.committer, Log: w.logger(),
+		SweepEvery: 20 * time.Minute, // a few, each of them an operation to fail
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

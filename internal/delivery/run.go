@@ -75,46 +75,53 @@ func (d *Dispatcher) wait(wait time.Duration) bool {
 // commits it.
 func (d *Dispatcher) attempt(f *function, r *run) result {
 	u := unit.New(d.env)
-	discard := func(res result) result {
-		u.Discarded()
-		return res
-	}
 	delivery, err := records.GetDelivery(u, f.Name, r.at)
 	switch {
 	case errors.Is(err, records.ErrUnreadableDelivery):
-		d.log.Error("a delivery cannot be read and stays stored", "function", f.Name, "id", r.at.ID, "error", err)
-		return discard(result{kind: done})
+		d.logUnreadable(f, r, err)
+		return discard(u, done, nil)
 	case err != nil:
-		return discard(result{kind: storeFailed, err: err})
+		return discard(u, storeFailed, err)
 	case delivery == nil:
-		return discard(result{kind: done})
+		return discard(u, done, nil)
 	case delivery.ProcessDeaths > 0 && r.release == nil:
-		return discard(result{kind: suspect})
+		return discard(u, suspect, nil)
 	}
 	// Before the function's own writes, so that these cannot leave it no room.
 	if err := records.DeleteDelivery(u, f.Name, r.at); err != nil {
-		return discard(result{kind: storeFailed, err: err})
+		return discard(u, storeFailed, err)
 	}
-	if err := d.call(f, u, delivery); err != nil {
-		if errors.Is(err, store.ErrClosed) || errors.Is(err, store.ErrOutcomeUnknown) {
-			return discard(result{kind: storeFailed, err: err})
-		}
-		return discard(result{kind: failed, err: err})
+	err = d.call(f, u, delivery)
+	switch {
+	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrOutcomeUnknown):
+		return discard(u, storeFailed, err)
+	case err != nil:
+		return discard(u, failed, err)
 	}
+	return d.commit(u)
+}
+
+// discard ends a unit that is known not to commit.
+func discard(u *unit.Unit, k kind, err error) result {
+	u.Discarded()
+	return result{kind: k, err: err}
+}
+
+func (d *Dispatcher) commit(u *unit.Unit) result {
 	var txn store.Txn
 	if err := u.Seal(&txn); err != nil {
-		return discard(result{kind: failed, err: err})
+		return discard(u, failed, err)
 	}
 	switch err := d.committer.Commit(context.WithoutCancel(d.base), &txn); {
 	case err == nil:
 		u.Committed()
 		return result{kind: done}
 	case errors.Is(err, store.ErrConflict):
-		return discard(result{kind: conflicted})
+		return discard(u, conflicted, err)
 	case errors.Is(err, store.ErrMalformed):
-		return discard(result{kind: failed, err: err})
+		return discard(u, failed, err)
 	case errors.Is(err, store.ErrLeaseLost):
-		return discard(result{kind: storeFailed, err: err})
+		return discard(u, storeFailed, err)
 	default:
 		// The outcome may be unknown: what was staged is left to the collector.
 		// If the unit committed, the next run finds no delivery.
@@ -215,7 +222,7 @@ func (d *Dispatcher) fail(f *function, r *run, cause error) result {
 	})
 	switch {
 	case errors.Is(err, records.ErrUnreadableDelivery):
-		d.log.Error("a delivery cannot be read and stays stored", "function", f.Name, "id", r.at.ID, "error", err)
+		d.logUnreadable(f, r, err)
 		return result{kind: done}
 	case err != nil:
 		return result{kind: storeFailed, err: err}
@@ -236,6 +243,10 @@ func (d *Dispatcher) logFailure(delivery *Delivery, cause error) {
 		args = append(args, "stack", string(p.Stack))
 	}
 	d.log.Warn("event function failed", args...)
+}
+
+func (d *Dispatcher) logUnreadable(f *function, r *run, err error) {
+	d.log.Error("a delivery cannot be read and stays stored", "function", f.Name, "id", r.at.ID, "error", err)
 }
 
 // bury replaces the delivery at at by a dead letter.
