@@ -320,15 +320,15 @@ type readerFunc func([]byte) (int, error)
 
 func (r readerFunc) Read(p []byte) (int, error) { return r(p) }
 
-// hangingTesseract gives options whose tesseract hangs, and a pipe that carries a line when tesseract runs and ends
-// when it and all it started are gone.
-func hangingTesseract(t *testing.T) (analysis.Options, <-chan struct{}, <-chan struct{}) {
+// hangingTesseract gives options whose tesseract runs some commands and then hangs, and two channels: one is closed
+// when tesseract runs, the other when it and all it started are gone.
+func hangingTesseract(t *testing.T, before ...string) (analysis.Options, <-chan struct{}, <-chan struct{}) {
 	t.Helper()
 	fifo := filepath.Join(t.TempDir(), "alive")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	o := fakeTesseract(t, "exec 9>"+fifo+"; echo >&9; sleep 1000; true")
+	o := fakeTesseract(t, "exec 9>"+fifo+"; echo >&9; "+strings.Join(before, "")+"sleep 1000; true")
 	o.OCRTimeout = time.Hour
 	o.Timeout = time.Hour
 	started, ended := make(chan struct{}), make(chan struct{})
@@ -403,6 +403,16 @@ exit 0`, inherited))
 	expect(t, run(t, o, pngFile(t, framed(9, 9, color.White, color.Black))), map[string]string{
 		"ocr/Text": "0\n0\n32\n0\n7\n/",
 	})
+}
+
+func TestTesseractEndsWithAChildThatIsKilled(t *testing.T) {
+	t.Parallel()
+	o, _, ended := hangingTesseract(t, "kill -9 $PPID;")
+	r := run(t, o, pngFile(t, framed(9, 9, color.White, color.Black)))
+	expect(t, r, map[string]string{
+		"analysis/Explanation": "stopped: the analysis process was ended by the system (killed)",
+	})
+	<-ended
 }
 
 func TestTimeoutKeepsWhatWasFound(t *testing.T) {
