@@ -18,6 +18,6 @@ func (d *Dispatcher) Bury(u *unit.Unit, function, topic string, event []byte, re
 	if err := records.PutDeadLetter(u, letter); err != nil {
 		return fmt.Errorf("dead letter of %q: %w", topic, err)
 	}
-	u.OnCommit(func() { d.mourn(letter) })
+	u.OnCommit(func() { go d.mourn(letter) }) // the hook may wait for what commits u
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 
+	"github.com/perdure/perdure/internal/failpoint"
 	"github.com/perdure/perdure/internal/poison"
 	"github.com/perdure/perdure/internal/records"
 	"github.com/perdure/perdure/internal/unit"
@@ -38,6 +39,7 @@ func (d *Dispatcher) charge(ctx context.Context) error {
 				return err
 			}
 		}
+		failpoint.Hit(failpoint.DeliveryCharged)
 		d.journal.Ack(e)
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/perdure/perdure/internal/delivery"
 	"github.com/perdure/perdure/internal/records"
+	"github.com/perdure/perdure/internal/unit"
 )
 
 func TestDeadLettersAreListedSentAgainAndDropped(t *testing.T) {
@@ -83,6 +84,25 @@ func TestDeadLettersAreListedSentAgainAndDropped(t *testing.T) {
 			t.Errorf("%s of none: %v", name, err)
 		}
 	}
+}
+
+func TestBuriedEventsCanBeSentAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	alerts := make(chan delivery.DeadLetter, 1)
+	w.start(func(c *delivery.Config) { c.OnDeadLetter = func(l delivery.DeadLetter) { alerts <- l } },
+		delivery.Function{Name: "f", Handle: handle})
+	w.unit(func(u *unit.Unit) error { return w.Bury(u, "f", "event/Approved", []byte("event"), "nobody came") })
+	alert := <-alerts
+	letters := w.letters("f")
+	if len(letters) != 1 || letters[0].ID != alert.ID || letters[0].Cause != records.Undeliverable || letters[0].Reason != "nobody came" {
+		t.Fatalf("letters %+v, alert %+v", letters, alert)
+	}
+	if err := w.Resend(t.Context(), "f", alert.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	w.expect("handled", w.handled("event"), 1)
 }
 
 func (w *world) count(function string) (text string) {

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/perdure/perdure/internal/failpoint"
 	"github.com/perdure/perdure/internal/poison"
 	"github.com/perdure/perdure/internal/records"
 	"github.com/perdure/perdure/internal/store"
@@ -143,7 +144,9 @@ func (d *Dispatcher) call(f *function, u *unit.Unit, delivery *Delivery) error {
 			}
 			ended <- err
 		}()
+		failpoint.Hit(failpoint.DeliveryStarted)
 		err = f.Handle(ctx, delivery)
+		failpoint.Hit(failpoint.DeliveryRan)
 	}()
 
 	var late <-chan time.Time

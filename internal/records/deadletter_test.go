@@ -19,7 +19,7 @@ func TestDeadLetterRoundTrip(t *testing.T) {
 		d := deliveries().Draw(t, "delivery")
 		l := &records.DeadLetter{
 			Delivery: *d,
-			Cause:    records.Cause(rapid.IntRange(1, 3).Draw(t, "cause")),
+			Cause:    records.Cause(rapid.IntRange(1, 4).Draw(t, "cause")),
 			Reason:   rapid.StringN(0, 50, 200).Draw(t, "reason"),
 			DeadAt:   times().Draw(t, "dead"),
 		}
@@ -108,7 +108,7 @@ func TestCauseNames(t *testing.T) {
 	t.Parallel()
 	for cause, want := range map[records.Cause]string{
 		0: "cause-0", records.AttemptsExhausted: "attempts-exhausted", records.PermanentError: "permanent-error",
-		records.ProcessDied: "process-died", 77: "cause-77",
+		records.ProcessDied: "process-died", records.Undeliverable: "undeliverable", 77: "cause-77",
 	} {
 		if got := cause.String(); got != want {
 			t.Errorf("cause %d is %q, want %q", uint8(cause), got, want)
