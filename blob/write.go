@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/perdure/perdure/internal/failpoint"
 	"github.com/perdure/perdure/internal/records"
 	"github.com/perdure/perdure/internal/unit"
 )
@@ -159,6 +160,7 @@ func create(ctx context.Context, u *unit.Unit, r io.Reader, maxSize int64) (obje
 	if err != nil {
 		return "", 0, err
 	}
+	failpoint.Hit(failpoint.BlobCreated)
 	if s, ok := blobs.(settler); ok {
 		u.OnCommit(func() { s.Settle(object) })
 	}

@@ -5,7 +5,8 @@
 //
 // It serves http://localhost:8080 and keeps everything in the folder perdure-data.
 // PERDURE_LISTEN and PERDURE_DATA override both; FILEAPPROVER_WAIT says how long a file
-// waits for each decision (a Go duration, default 72h).
+// waits for each decision (a Go duration, default 72h), FILEAPPROVER_IDLE how many waiting
+// files are kept in memory (default 10000; the others wait in the store).
 package main
 
 import (
@@ -14,6 +15,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -39,7 +41,14 @@ func run(ctx context.Context) error {
 			return fmt.Errorf("FILEAPPROVER_WAIT %q: want a duration such as 72h", v)
 		}
 	}
-	app := newApp(perdure.ConfigFromEnv(perdure.Config{Title: "File approver", Version: "1"}), wait)
+	config := perdure.Config{Title: "File approver", Version: "1"}
+	if v := os.Getenv("FILEAPPROVER_IDLE"); v != "" {
+		var err error
+		if config.MaxIdleInstances, err = strconv.Atoi(v); err != nil || config.MaxIdleInstances < 1 {
+			return fmt.Errorf("FILEAPPROVER_IDLE %q: want a number from 1 on", v)
+		}
+	}
+	app := newApp(perdure.ConfigFromEnv(config), wait)
 	return app.Run(ctx)
 }
 

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"path/filepath"
 	"sync"
+
+	"github.com/perdure/perdure/internal/failpoint"
 )
 
 var buffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
@@ -81,6 +83,7 @@ func (d *Dir) write(ctx context.Context, key string, r io.Reader, limit int64) (
 	if err := f.Sync(); err != nil {
 		return 0, fmt.Errorf("blobstore: sync object: %w", err)
 	}
+	failpoint.Hit(failpoint.BlobSynced)
 	open = false
 	if err := f.Close(); err != nil {
 		return 0, fmt.Errorf("blobstore: close object: %w", err)
@@ -94,6 +97,7 @@ func (d *Dir) write(ctx context.Context, key string, r io.Reader, limit int64) (
 		if err == nil {
 			visible = final
 		}
+		failpoint.Hit(failpoint.BlobNamed)
 		return err
 	}); err != nil {
 		return 0, fmt.Errorf("blobstore: name object: %w", err)

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/perdure/perdure/internal/failpoint"
 	"github.com/perdure/perdure/internal/history"
 	"github.com/perdure/perdure/internal/poison"
 	"github.com/perdure/perdure/internal/records"
@@ -155,6 +156,7 @@ func (e *Engine) invoke(ctx context.Context, t *task) (out []byte, err error) {
 			err = &panicError{fmt.Sprintf("%q panicked: %v", t.name, value)}
 		}
 	}()
+	failpoint.Hit(failpoint.ActivityStarted)
 	return t.run(ctx, t.input)
 }
 
@@ -185,6 +187,7 @@ func (e *Engine) lost(j job) {
 
 // outcome turns the end of an attempt into what the instance learns.
 func (e *Engine) outcome(t *task, u *unit.Unit, out []byte, err error) {
+	failpoint.Hit(failpoint.ActivityRan)
 	switch {
 	case err == nil:
 		if u.ReadOnly() {

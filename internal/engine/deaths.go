@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 
+	"github.com/perdure/perdure/internal/failpoint"
 	"github.com/perdure/perdure/internal/poison"
 	"github.com/perdure/perdure/internal/records"
 	"github.com/perdure/perdure/internal/store"
@@ -18,6 +19,7 @@ func (e *Engine) chargeDeaths(ctx context.Context) error {
 			if err := e.charge(ctx, entry); err != nil {
 				return err
 			}
+			failpoint.Hit(failpoint.EngineCharged)
 			e.journal.Ack(entry)
 		}
 	}

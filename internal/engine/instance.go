@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/perdure/perdure/internal/failpoint"
 	"github.com/perdure/perdure/internal/history"
 	"github.com/perdure/perdure/internal/records"
 	"github.com/perdure/perdure/internal/replay"
@@ -297,6 +298,7 @@ func (e *Engine) evict(in *instance) {
 	in.active, in.gone = true, true
 	in.mu.Unlock()
 	e.instances.remove(in)
+	failpoint.Hit(failpoint.EngineEvicting)
 	in.unload()
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/perdure/perdure/internal/failpoint"
 	"github.com/perdure/perdure/internal/history"
 	"github.com/perdure/perdure/internal/records"
 	"github.com/perdure/perdure/internal/replay"
@@ -279,6 +280,7 @@ func (e *Engine) resume() error {
 	}
 	defer snap.Close()
 	visit := func(k records.InstanceKey) bool {
+		failpoint.Hit(failpoint.EngineResuming)
 		e.wake(k)
 		return true
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/perdure/perdure/internal/failpoint"
 	"github.com/perdure/perdure/internal/history"
 	"github.com/perdure/perdure/internal/poison"
 	"github.com/perdure/perdure/internal/records"
@@ -437,6 +438,7 @@ func (c *change) endTask(seq uint32) {
 
 // submit gives the change to the committer.
 func (e *Engine) submit(c *change) {
+	failpoint.Hit(failpoint.TurnRan)
 	e.work.begin()
 	e.opts.Committer.Submit(e.leased(&c.txn), func(err error) {
 		e.committed(c, err)
@@ -447,6 +449,7 @@ func (e *Engine) submit(c *change) {
 // committed applies a change whose outcome is known. It runs on the committer's
 // goroutine and must not wait.
 func (e *Engine) committed(c *change, err error) {
+	failpoint.Hit(failpoint.EngineCommitted)
 	in := c.in
 	switch {
 	case err == nil:
@@ -537,6 +540,7 @@ func (e *Engine) apply(c *change) {
 	if c.unload || !c.ended && c.turned && (e.opts.ReplayAlways || e.turns.Add(1)%e.opts.ReplayOneIn == 0) {
 		in.unload()
 	}
+	failpoint.Hit(failpoint.EngineApplied)
 	for _, t := range c.add {
 		e.pool.dispatch(t)
 	}

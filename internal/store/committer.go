@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/perdure/perdure/internal/failpoint"
 )
 
 // CommitterOptions configures NewCommitter. The zero value means the defaults.
@@ -236,7 +238,9 @@ func (c *Committer) commit(group []*Txn) ([]error, error) {
 		return nil, c.broken
 	}
 	start := time.Now()
+	failpoint.Hit(failpoint.CommitterGathered)
 	verdicts, err := c.store.Commit(context.Background(), group)
+	failpoint.Hit(failpoint.CommitterCommitted)
 	c.lastCommit.Store(int64(time.Since(start)))
 	c.groups.Add(1)
 	c.txns.Add(uint64(len(group)))

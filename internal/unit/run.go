@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/perdure/perdure/internal/failpoint"
 	"github.com/perdure/perdure/internal/store"
 )
 
@@ -67,7 +68,9 @@ func runOnce(ctx context.Context, env *Env, c Committer, fn func(context.Context
 		u.Committed()
 		return false, nil
 	}
+	failpoint.Hit(failpoint.UnitSealed)
 	err = c.Commit(ctx, &txn)
+	failpoint.Hit(failpoint.UnitCommitted)
 	switch {
 	case err == nil:
 		u.Committed()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/perdure/perdure/internal/clock"
+	"github.com/perdure/perdure/internal/failpoint"
 	"github.com/perdure/perdure/internal/records"
 	"github.com/perdure/perdure/internal/store"
 )
@@ -154,6 +155,7 @@ func (c *Collector) CollectGarbage(ctx context.Context, now time.Time) (removed 
 				failures = append(failures, fmt.Errorf("delete object %s: %w", g.Object, err))
 				continue
 			}
+			failpoint.Hit(failpoint.CollectorRemoved)
 			records.DropBlobGarbage(&txn, g)
 			gone++
 		}

@@ -1,0 +1,6 @@
+//go:build !failpoint
+
+package failpoint
+
+// Hit is passed when the program reaches p.
+func Hit(Point) {}
