@@ -1,9 +1,13 @@
 package records
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 )
+
+// ErrNewerRecord: a record was written by a newer release.
+var ErrNewerRecord = errors.New("records: record is newer than this program")
 
 // upgrades is how values of one noun that earlier releases wrote become what
 // this one reads: upgrades[f] turns the body of a value of format f+1 into that of
@@ -31,4 +35,22 @@ func (u upgrades) body(value []byte) ([]byte, error) {
 		}
 	}
 	return body, nil
+}
+
+// encodeJSON returns the value of a record that is kept as JSON.
+func (u upgrades) encodeJSON(record any) []byte {
+	b, err := json.Marshal(record)
+	if err != nil {
+		panic("records: " + err.Error()) // records are types of this package, which all can be encoded
+	}
+	return append([]byte{u.current()}, b...)
+}
+
+// decodeJSON fills record, a pointer, from its value.
+func (u upgrades) decodeJSON(value []byte, record any) error {
+	body, err := u.body(value)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(body, record)
 }

@@ -3,7 +3,6 @@ package records
 import (
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -89,30 +88,8 @@ type Instance struct {
 	StartAt time.Time `json:"startAt,omitzero"`
 }
 
-const instanceFormat = 1
-
-// ErrNewerRecord: a record was written by a newer release.
-var ErrNewerRecord = errors.New("records: record is newer than this program")
-
-// decodeJSON decodes a value that is a format byte followed by JSON.
-func decodeJSON(value []byte, format byte, into any) error {
-	if len(value) == 0 {
-		return errors.New("records: empty record")
-	}
-	if value[0] > format {
-		return fmt.Errorf("%w: format %d", ErrNewerRecord, value[0])
-	}
-	return json.Unmarshal(value[1:], into)
-}
-
-// encodeJSON encodes v behind a format byte.
-func encodeJSON(format byte, v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic("records: " + err.Error()) // only types of this package, all encodable
-	}
-	return append([]byte{format}, b...)
-}
+// instanceUpgrades has no step yet: format 1 is JSON of Instance.
+var instanceUpgrades upgrades
 
 func instanceKey(space byte, k InstanceKey) []byte {
 	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 32), space), uint64(k))
@@ -137,7 +114,7 @@ func IDKey(id string) []byte { return instanceIDKey(id) }
 
 // PutInstance writes the record of a new instance, or of one whose state stays.
 func PutInstance(w Writer, k InstanceKey, in *Instance) {
-	w.Put(k.RecordKey(), encodeJSON(instanceFormat, in))
+	w.Put(k.RecordKey(), instanceUpgrades.encodeJSON(in))
 }
 
 // CreateInstance writes everything that makes a new instance known.
@@ -185,7 +162,7 @@ func GetInstance(r store.Reader, k InstanceKey) (*Instance, error) {
 // DecodeInstance decodes an instance record.
 func DecodeInstance(value []byte) (*Instance, error) {
 	var in Instance
-	if err := decodeJSON(value, instanceFormat, &in); err != nil {
+	if err := instanceUpgrades.decodeJSON(value, &in); err != nil {
 		return nil, fmt.Errorf("instance record: %w", err)
 	}
 	return &in, nil

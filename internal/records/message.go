@@ -23,7 +23,8 @@ func appendArrival(dst []byte, a Arrival) []byte {
 
 const arrivalSize = 12
 
-const messageFormat = 1
+// messageUpgrades has no step yet: format 1 is an event as history encodes it.
+var messageUpgrades upgrades
 
 // Message is an event that was committed for an instance and is not yet part of
 // its history.
@@ -34,7 +35,7 @@ type Message struct {
 
 // PutMessage writes a message to the inbox of instance k.
 func PutMessage(w Writer, k InstanceKey, m *Message) {
-	w.Put(appendArrival(instanceKey(spaceInbox, k), m.Arrival), history.AppendEvent([]byte{messageFormat}, &m.Event))
+	w.Put(appendArrival(instanceKey(spaceInbox, k), m.Arrival), history.AppendEvent([]byte{messageUpgrades.current()}, &m.Event))
 }
 
 // DeleteMessage removes a message from the inbox of instance k.
@@ -56,12 +57,7 @@ func readMessages(r store.Reader, scan store.Range, limit int) ([]Message, error
 	err := r.Scan(scan, func(it store.Item) bool {
 		tail := it.Key[len(it.Key)-arrivalSize:]
 		m := Message{Arrival: Arrival{Nanos: binary.BigEndian.Uint64(tail), Node: binary.BigEndian.Uint32(tail[8:])}}
-		if len(it.Value) == 0 || it.Value[0] > messageFormat {
-			failed = fmt.Errorf("message: %w", ErrNewerRecord)
-			return false
-		}
-		if m.Event, failed = history.DecodeEvent(append([]byte(nil), it.Value[1:]...)); failed != nil {
-			failed = fmt.Errorf("message: %w", failed)
+		if m.Event, failed = decodeMessage(append([]byte(nil), it.Value...)); failed != nil {
 			return false
 		}
 		messages = append(messages, m)
@@ -73,12 +69,24 @@ func readMessages(r store.Reader, scan store.Range, limit int) ([]Message, error
 	return messages, err
 }
 
+func decodeMessage(value []byte) (history.Event, error) {
+	body, err := messageUpgrades.body(value)
+	if err != nil {
+		return history.Event{}, fmt.Errorf("message: %w", err)
+	}
+	ev, err := history.DecodeEvent(body)
+	if err != nil {
+		return history.Event{}, fmt.Errorf("message: %w", err)
+	}
+	return ev, nil
+}
+
 func keptPrefix(id string) []byte { return tuple.AppendString([]byte{spaceKept}, id) }
 
 // PutKept writes an event that waits for an instance which does not exist yet.
 // Its Time is when it expires.
 func PutKept(w Writer, id string, m *Message) {
-	w.Put(appendArrival(keptPrefix(id), m.Arrival), history.AppendEvent([]byte{messageFormat}, &m.Event))
+	w.Put(appendArrival(keptPrefix(id), m.Arrival), history.AppendEvent([]byte{messageUpgrades.current()}, &m.Event))
 }
 
 // DeleteKept removes a kept event.
@@ -106,9 +114,9 @@ func KeptIDs(r store.Reader, visit func(id string, expires time.Time) bool) erro
 		if failed = d.Err(); failed != nil {
 			return false
 		}
-		e, err := history.DecodeEvent(it.Value[1:])
+		e, err := decodeMessage(it.Value)
 		if err != nil {
-			failed = fmt.Errorf("kept event: %w", err)
+			failed = err
 			return false
 		}
 		due := time.Unix(0, e.Time)

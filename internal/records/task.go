@@ -31,7 +31,8 @@ type Task struct {
 	Progress json.RawMessage `json:"progress,omitempty"`
 }
 
-const taskFormat = 1
+// taskUpgrades has no step yet: format 1 is JSON of Task.
+var taskUpgrades upgrades
 
 func taskKey(k InstanceKey, seq uint32) []byte {
 	return binary.BigEndian.AppendUint32(instanceKey(spaceTask, k), seq)
@@ -39,7 +40,7 @@ func taskKey(k InstanceKey, seq uint32) []byte {
 
 // PutTask writes the task of call seq.
 func PutTask(w Writer, k InstanceKey, seq uint32, t *Task) {
-	w.Put(taskKey(k, seq), encodeJSON(taskFormat, t))
+	w.Put(taskKey(k, seq), taskUpgrades.encodeJSON(t))
 }
 
 // DeleteTask removes the task of call seq.
@@ -52,7 +53,7 @@ func GetTask(r store.Reader, k InstanceKey, seq uint32) (*Task, error) {
 		return nil, err
 	}
 	var t Task
-	if err := decodeJSON(value, taskFormat, &t); err != nil {
+	if err := taskUpgrades.decodeJSON(value, &t); err != nil {
 		return nil, fmt.Errorf("task record: %w", err)
 	}
 	return &t, nil
@@ -67,7 +68,7 @@ func ReadTasks(r store.Reader, k InstanceKey) (map[uint32]*Task, error) {
 	prefix := instanceKey(spaceTask, k)
 	err := r.Scan(store.Range{Start: prefix, End: tuple.After(prefix)}, func(it store.Item) bool {
 		var t Task
-		if failed = decodeJSON(it.Value, taskFormat, &t); failed != nil {
+		if failed = taskUpgrades.decodeJSON(it.Value, &t); failed != nil {
 			failed = fmt.Errorf("task record: %w", failed)
 			return false
 		}
