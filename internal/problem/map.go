@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/perdure/perdure/internal/engine"
 	"github.com/perdure/perdure/internal/resource"
 	"github.com/perdure/perdure/internal/store"
 	"github.com/perdure/perdure/internal/unit"
@@ -31,8 +32,12 @@ func Of(err error, id string) (p *Error, hidden bool) {
 		return own, false
 	case errors.As(err, &tooLarge):
 		return TooLarge(tooLarge.Limit), false
-	case errors.Is(err, resource.ErrNotFound):
+	case errors.Is(err, resource.ErrNotFound), errors.Is(err, engine.ErrNotFound):
 		return &Error{Status: http.StatusNotFound, Detail: "What the request names does not exist.", Cause: err}, false
+	case errors.Is(err, engine.ErrEnded):
+		return &Error{Status: http.StatusConflict, Detail: "What the request is meant for has ended.", Cause: err}, false
+	case errors.Is(err, engine.ErrExists):
+		return &Error{Status: http.StatusConflict, Detail: "It exists already, and was started differently.", Cause: err}, false
 	case errors.Is(err, unit.ErrConflict):
 		return &Error{
 			Status:     http.StatusServiceUnavailable,

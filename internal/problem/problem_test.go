@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/perdure/perdure/internal/engine"
 	"github.com/perdure/perdure/internal/problem"
 	"github.com/perdure/perdure/internal/resource"
 	"github.com/perdure/perdure/internal/store"
@@ -29,6 +30,9 @@ func TestOf(t *testing.T) {
 		"own":              {problem.New(418, "x"), 418, 0, false},
 		"own, status 200":  {problem.New(200, "x"), 500, 0, true},
 		"absent":           {resource.ErrNotFound, 404, 0, false},
+		"no instance":      {engine.ErrNotFound, 404, 0, false},
+		"instance ended":   {engine.ErrEnded, 409, 0, false},
+		"instance exists":  {engine.ErrExists, 409, 0, false},
 		"conflict":         {fmt.Errorf("%w: %w", unit.ErrConflict, store.ErrConflict), 503, time.Second, false},
 		"body too large":   {&http.MaxBytesError{Limit: 5}, 413, 0, false},
 		"own over another": {&problem.Error{Status: 409, Cause: resource.ErrNotFound}, 409, 0, false},
