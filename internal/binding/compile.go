@@ -41,14 +41,14 @@ type Env struct {
 // run before anything else of the request is read, and on each run.
 type Injector func(ctx context.Context, r *http.Request) (reflect.Value, error)
 
-// Fail returns an error about a field of a function, in the form all start-up
-// errors of bindings have.
+// fail returns an error about a field of the function, in the form that all
+// start-up errors of bindings have.
 func (t Trigger) fail(field, format string, args ...any) error {
-	where := "function " + t.Function
-	if field != "" {
-		where += ": field " + field
+	err := fmt.Errorf(format, args...)
+	if field == "" {
+		return fmt.Errorf("function %s: %w", t.Function, err)
 	}
-	return fmt.Errorf(where+": "+format, args...)
+	return fmt.Errorf("function %s: field %s: %w", t.Function, field, err)
 }
 
 // The tags of a struct field.

@@ -142,6 +142,9 @@ func TestInputMistakes(t *testing.T) {
 		"list default": {struct {
 			N []int `query:"n" default:"1"`
 		}{}, post(), `a list has no default`},
+		"percent in the name": {struct {
+			ID string `path:"id"`
+		}{}, binding.Trigger{Function: "POST /%d", HTTP: true}, "function POST /%d: field ID: the pattern has no {id}; there is none"},
 		"body of GET": {struct {
 			Body order `body:""`
 		}{}, get, `there is no body to read: a GET request has none`},

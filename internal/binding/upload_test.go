@@ -88,6 +88,14 @@ func TestUploadLimit(t *testing.T) {
 	}
 }
 
+// A request that says that it is too long is refused before the function runs.
+func TestDeclaredLength(t *testing.T) {
+	t.Parallel()
+	r := newRequest("POST", "/", "", "12345")
+	_, err := compile[uploadIn](t).Decode(t.Context(), binding.NewRequest(httptest.NewRecorder(), r, 4))
+	wantProblem(t, err, 413, "4 bytes")
+}
+
 // The file is not read before the function reads it.
 func TestUploadIsStreamed(t *testing.T) {
 	t.Parallel()
