@@ -62,6 +62,7 @@ type Unit struct {
 
 	mu       sync.Mutex
 	closed   bool
+	failed   error // why it cannot commit
 	snap     store.Snapshot
 	reads    map[string]store.Version
 	writes   map[string]*write
@@ -186,7 +187,7 @@ func (u *Unit) read(key []byte, validate bool) ([]byte, error) {
 	}
 	if _, seen := u.reads[string(key)]; !seen {
 		if len(u.reads) >= MaxReads {
-			return nil, fmt.Errorf("%w: it validates more than %d keys", ErrTooLarge, MaxReads)
+			return nil, u.fail(fmt.Errorf("%w: it validates more than %d keys", ErrTooLarge, MaxReads))
 		}
 		u.reads[string(key)] = version
 	}
@@ -267,10 +268,10 @@ func (u *Unit) write(key []byte, change func(*write) error) error {
 		size += len(key)
 	}
 	if err := change(&w); err != nil {
-		return err
+		return u.fail(err)
 	}
 	if size += len(w.value); size > MaxBytes {
-		return fmt.Errorf("%w: it writes more than %d bytes", ErrTooLarge, MaxBytes)
+		return u.fail(fmt.Errorf("%w: it writes more than %d bytes", ErrTooLarge, MaxBytes))
 	}
 	u.size = size
 	if !written {
@@ -278,6 +279,22 @@ func (u *Unit) write(key []byte, change func(*write) error) error {
 	}
 	u.writes[string(key)] = &w
 	return nil
+}
+
+// fail makes the unit one that cannot commit: a change of several writes of which one
+// was refused must not happen in part, even if user code goes on after the error.
+func (u *Unit) fail(err error) error {
+	if u.failed == nil {
+		u.failed = err
+	}
+	return err
+}
+
+// Err returns why the unit cannot commit, or nil.
+func (u *Unit) Err() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.failed
 }
 
 // OnCommit registers what happens after the unit is durable, such as waking the
@@ -307,8 +324,9 @@ func (u *Unit) OnDiscard(f func()) {
 	}
 }
 
-// Seal ends the unit and appends its conditions and writes to txn. Whoever seals
-// a unit calls Committed or Discarded once the outcome is known.
+// Seal ends the unit and appends its conditions and writes to txn. It fails with
+// ErrUnitClosed when the unit has ended, and with Err when that is not nil. Whoever
+// seals a unit calls Committed or Discarded once the outcome is known.
 func (u *Unit) Seal(txn *store.Txn) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -316,6 +334,9 @@ func (u *Unit) Seal(txn *store.Txn) error {
 		return ErrUnitClosed
 	}
 	u.close()
+	if u.failed != nil {
+		return u.failed
+	}
 	for key, version := range u.reads {
 		txn.Require([]byte(key), version)
 	}
