@@ -1,16 +1,15 @@
 package perdure
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
-
-	"github.com/perdure/perdure/internal/clock"
 )
 
 // Config configures an App. The zero value runs: everything in one folder, served to
@@ -27,11 +26,13 @@ type Config struct {
 	// the folder "blobs" in Data.
 	Blobs string
 	// Listen is the address that HTTP functions are served on, a loopback one:
-	// "localhost:8080". Port 0 takes a free one (App.Addr). Default
-	// "localhost:8080"; an app without HTTP functions does not listen.
+	// "localhost:8080". Port 0 takes a free one (App.Addr). "none" leaves serving
+	// to a server of your own (App.Handler). Default "localhost:8080"; an app
+	// without HTTP functions does not listen.
 	Listen string
 	// Hosts are names under which the server may be reached, with port, besides
-	// those of Listen. Requests for others are refused.
+	// those of Listen: "app.example.com", "192.0.2.1:8443". Requests for others
+	// are refused.
 	Hosts []string
 	// TrustedOrigins may send requests that change something from a browser,
 	// such as "https://admin.example.com", besides the app's own pages.
@@ -54,18 +55,24 @@ type Config struct {
 	// Development replays each instance after each turn, so that code which is
 	// not deterministic shows itself at once. It costs speed.
 	Development bool
-
-	// clock is the app's; tests set it.
-	clock clock.Clock
 }
+
+// The environment that ConfigFromEnv reads.
+const (
+	listenEnv = "PERDURE_LISTEN"
+	dataEnv   = "PERDURE_DATA"
+)
+
+// noListener is the Listen of an app that does not.
+const noListener = "none"
 
 // ConfigFromEnv returns c with what the environment says: PERDURE_LISTEN and
 // PERDURE_DATA.
 func ConfigFromEnv(c Config) Config {
-	if v := os.Getenv("PERDURE_LISTEN"); v != "" {
+	if v := os.Getenv(listenEnv); v != "" {
 		c.Listen = v
 	}
-	if v := os.Getenv("PERDURE_DATA"); v != "" {
+	if v := os.Getenv(dataEnv); v != "" {
 		c.Data = v
 	}
 	return c
@@ -85,45 +92,57 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	if c.clock == nil {
-		c.clock = clock.System()
-	}
 	if c.ShutdownTimeout == 0 {
 		c.ShutdownTimeout = 20 * time.Second
 	}
 	return c
 }
 
-// validate names the field that is wrong.
+// validate names each field that is wrong, and the mend.
 func (c Config) validate() error {
-	host, _, err := net.SplitHostPort(c.Listen)
+	_, _, storeErr := c.store()
+	errs := []error{storeErr, c.validateListen()}
+	for _, bound := range []struct {
+		field string
+		value int64
+	}{
+		{"MaxActivities", int64(c.MaxActivities)},
+		{"MaxIdleInstances", int64(c.MaxIdleInstances)},
+		{"ShutdownTimeout", int64(c.ShutdownTimeout)},
+	} {
+		if bound.value < 0 {
+			errs = append(errs, fmt.Errorf("%s is negative: leave it out for the default", bound.field))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) validateListen() error {
+	if c.Listen == noListener {
+		if len(c.Hosts) == 0 {
+			return errors.New("Hosts is empty and Listen is none: name the hosts that your own server is reached by, such as app.example.com")
+		}
+		return nil
+	}
+	host, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {
-		return fmt.Errorf("%w: Listen %q: want host:port, such as localhost:8080", ErrConfig, c.Listen)
+		return fmt.Errorf("Listen %q: want host:port, such as localhost:8080", c.Listen)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("Listen %q: the port is a number from 0 to 65535", c.Listen)
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return fmt.Errorf("%w: Listen %q is not a loopback address: functions without a policy are served to this machine alone; listen on localhost and put a proxy that checks who asks in front", ErrConfig, c.Listen)
-	}
-	if c.ShutdownTimeout < 0 {
-		return fmt.Errorf("%w: ShutdownTimeout %v is negative", ErrConfig, c.ShutdownTimeout)
-	}
-	if _, _, err := c.store(); err != nil {
-		return err
+		return fmt.Errorf("Listen %q is not a loopback address: functions without a policy are served to this machine alone; listen on localhost and put a proxy that checks who asks in front", c.Listen)
 	}
 	return nil
 }
 
 // store returns the scheme and path of Store.
 func (c Config) store() (scheme, path string, err error) {
-	u, err := url.Parse(c.Store)
-	if err != nil {
-		return "", "", fmt.Errorf("%w: Store %q: %w", ErrConfig, c.Store, err)
-	}
-	path, _ = strings.CutPrefix(c.Store, u.Scheme+":")
+	scheme, path, _ = strings.Cut(c.Store, ":")
 	switch {
-	case u.Scheme == "memory" && path == "":
-		return u.Scheme, "", nil
-	case u.Scheme == "pebble" && path != "":
-		return u.Scheme, path, nil
+	case scheme == "memory" && path == "", scheme == "pebble" && path != "":
+		return scheme, path, nil
 	}
-	return "", "", fmt.Errorf("%w: Store %q: want pebble:PATH or memory:", ErrConfig, c.Store)
+	return "", "", fmt.Errorf("Store %q: want pebble:PATH or memory:", c.Store)
 }

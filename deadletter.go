@@ -18,39 +18,67 @@ type DeadLetter = delivery.DeadLetter
 // DeadLetterID names a dead letter among those of its function.
 type DeadLetterID = delivery.ID
 
-// DeadLetters manages the events that were given up.
-type DeadLetters struct{ d *delivery.Dispatcher }
+// DeadLetters manages the events that were given up. Its methods fail with ErrNotRunning
+// while the app does not run.
+type DeadLetters struct{ app *App }
+
+func (l DeadLetters) dispatcher() (*delivery.Dispatcher, error) {
+	if r := l.app.running.Load(); r != nil {
+		return r.dispatcher, nil
+	}
+	return nil, ErrNotRunning
+}
 
 // List returns up to limit (at most 1,000) dead letters of a function, oldest arrival
 // first; of all functions when function is empty. It goes on where cursor, which an
 // earlier answer gave as next, says; next is empty at the end.
 func (l DeadLetters) List(function, cursor string, limit int) (letters []DeadLetter, next string, err error) {
-	return l.d.DeadLetters(function, cursor, limit)
-}
-
-// Count returns how many dead letters there are of each function and cause, none of
-// which is zero; of one function, or of all when it is empty.
-func (l DeadLetters) Count(function string) ([]DeadLetterCount, error) {
-	return l.d.CountDeadLetters(function)
+	d, err := l.dispatcher()
+	if err != nil {
+		return nil, "", err
+	}
+	return d.DeadLetters(function, cursor, limit)
 }
 
 // DeadLetterCount says how many events a function gave up for one cause.
 type DeadLetterCount = records.DeadLetterCount
 
+// Count returns how many dead letters there are of each function and cause, none of
+// which is zero; of one function, or of all when it is empty.
+func (l DeadLetters) Count(function string) ([]DeadLetterCount, error) {
+	d, err := l.dispatcher()
+	if err != nil {
+		return nil, err
+	}
+	return d.CountDeadLetters(function)
+}
+
 // Get returns one dead letter: ErrNoDeadLetter without it.
 func (l DeadLetters) Get(ctx context.Context, function string, id DeadLetterID) (*DeadLetter, error) {
-	return l.d.DeadLetter(ctx, function, id)
+	d, err := l.dispatcher()
+	if err != nil {
+		return nil, err
+	}
+	return d.DeadLetter(ctx, function, id)
 }
 
 // Resend has the function handle the event again, at its old place in the order of
-// arrival, as if it had never been tried.
+// arrival, as if it had never been tried: ErrNoDeadLetter without it.
 func (l DeadLetters) Resend(ctx context.Context, function string, id DeadLetterID) error {
-	return l.d.Resend(ctx, function, id)
+	d, err := l.dispatcher()
+	if err != nil {
+		return err
+	}
+	return d.Resend(ctx, function, id)
 }
 
-// Drop removes a dead letter for good.
+// Drop removes a dead letter for good: ErrNoDeadLetter without it.
 func (l DeadLetters) Drop(ctx context.Context, function string, id DeadLetterID) error {
-	return l.d.Drop(ctx, function, id)
+	d, err := l.dispatcher()
+	if err != nil {
+		return err
+	}
+	return d.Drop(ctx, function, id)
 }
 
 // undelivered is the function whose dead letters are the events that no instance took.

@@ -1,11 +1,12 @@
 package perdure
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/perdure/perdure/internal/binding"
@@ -23,14 +24,27 @@ const (
 	maxHeaderBytes = 64 << 10
 )
 
-// openHTTP makes the root handler and opens the listener.
+// listen opens the port, if there is anything to serve on it.
+func (r *running) listen(p *parts) (err error) {
+	address := r.config.Listen
+	if address == noListener || len(p.functions)+len(p.handlers) == 0 {
+		return nil
+	}
+	r.listener, err = net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("perdure: another program listens on %s: stop it, or listen elsewhere (Config.Listen, %s): %w", address, listenEnv, err)
+	}
+	if err != nil {
+		return fmt.Errorf("perdure: listen on %s: %w", address, err)
+	}
+	return nil
+}
+
+// openHTTP makes the root handler.
 func (r *running) openHTTP(p *parts) (err error) {
 	c := r.config
 	hosts := c.Hosts
-	if len(p.functions)+len(p.handlers) > 0 {
-		if r.listener, err = net.Listen("tcp", c.Listen); err != nil {
-			return fmt.Errorf("perdure: listen on %s: %w", c.Listen, err)
-		}
+	if r.listener != nil {
 		local, err := httpapi.LocalHosts(r.listener.Addr().String())
 		if err != nil {
 			return fmt.Errorf("%w: Listen: %w", ErrConfig, err)
@@ -56,19 +70,19 @@ func (r *running) openHTTP(p *parts) (err error) {
 	signed, ok := r.env.Blobs.(*signedBlobs)
 	if ok {
 		mux.Handle(signedurl.Path, &signedurl.Handler{
-			Signer: signed.Signer, Snapshot: r.store.Snapshot, Open: r.blobs.Open, Now: c.clock.Now, Log: c.Logger,
+			Signer: signed.Signer, Snapshot: r.store.Snapshot, Open: r.blobs.Open, Now: r.clock.Now, Log: c.Logger,
 			Fail: func(w http.ResponseWriter, _ *http.Request, status int, detail string) {
 				NewProblem(status, detail).Write(w)
 			},
 		})
 	}
 	r.handler = httpapi.Problems(mux)
-	if len(hosts) == 0 {
-		return nil // only Handler serves it, behind a guard of its caller
+	if len(hosts) == 0 { // no functions and no listener: nobody is let in
+		hosts = []string{"localhost"}
 	}
 	r.handler, err = httpapi.Guard{Hosts: hosts, TrustedOrigins: c.TrustedOrigins}.Handler(r.handler)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrConfig, err)
+		return fmt.Errorf("%w: Hosts, TrustedOrigins: %w", ErrConfig, err)
 	}
 	return nil
 }
@@ -96,13 +110,14 @@ func (r *running) health(w http.ResponseWriter, _ *http.Request) {
 
 // serve answers requests in the background.
 func (r *running) serve() {
+	r.serving.Store(true)
 	if r.listener == nil {
 		return
 	}
 	r.server = &http.Server{
 		Handler:           r.handler,
 		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		BaseContext: func(net.Listener) context.Context { return context.Background() },
+		ErrorLog: slog.NewLogLogger(r.config.Logger.Handler(), slog.LevelWarn),
 	}
 	r.background.Go(func() {
 		if err := r.server.Serve(r.listener); !errors.Is(err, http.ErrServerClosed) {

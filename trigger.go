@@ -127,7 +127,7 @@ func (t *trigger) function(env binding.Env) (delivery.Function, error) {
 func (t *trigger) run(ctx context.Context, req *binding.Request, in *binding.Input, out *binding.Output) error {
 	arg, err := in.Decode(ctx, req)
 	if err != nil {
-		return err
+		return Permanent(err) // the same event reads the same each time
 	}
 	if err := in.Load(ctx, req, arg); err != nil {
 		return err

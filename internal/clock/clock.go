@@ -2,7 +2,10 @@
 // test decides when time passes instead of sleeping.
 package clock
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Clock tells the time and calls back later. It is safe for concurrent use.
 type Clock interface {
@@ -42,3 +45,18 @@ func (system) AfterFunc(d time.Duration, f func()) Timer {
 type systemTimer struct{ *time.Timer }
 
 func (t systemTimer) C() <-chan time.Time { return t.Timer.C }
+
+type contextKey struct{}
+
+// With returns a context by which From finds c: how a test kit gives an app its time.
+func With(ctx context.Context, c Clock) context.Context {
+	return context.WithValue(ctx, contextKey{}, c)
+}
+
+// From returns the clock that ctx carries, the system's when it carries none.
+func From(ctx context.Context) Clock {
+	if c, ok := ctx.Value(contextKey{}).(Clock); ok {
+		return c
+	}
+	return System()
+}

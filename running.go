@@ -1,0 +1,244 @@
+package perdure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/perdure/perdure/internal/binding"
+	"github.com/perdure/perdure/internal/blobstore"
+	"github.com/perdure/perdure/internal/blobstore/collector"
+	"github.com/perdure/perdure/internal/blobstore/signedurl"
+	"github.com/perdure/perdure/internal/clock"
+	"github.com/perdure/perdure/internal/delivery"
+	"github.com/perdure/perdure/internal/engine"
+	"github.com/perdure/perdure/internal/poison"
+	"github.com/perdure/perdure/internal/store"
+	"github.com/perdure/perdure/internal/store/memory"
+	"github.com/perdure/perdure/internal/store/pebble"
+	"github.com/perdure/perdure/internal/unit"
+)
+
+// running is a started app.
+type running struct {
+	config     Config
+	clock      clock.Clock
+	store      store.Store
+	blobs      blobstore.Driver
+	journal    *poison.Journal
+	committer  *store.Committer
+	env        *unit.Env
+	engine     *engine.Engine
+	dispatcher *delivery.Dispatcher
+	handler    http.Handler
+	listener   net.Listener
+	server     *http.Server
+
+	stopCollector context.CancelFunc
+	background    sync.WaitGroup
+	temporary     string // a folder to be removed
+
+	serving    atomic.Bool
+	stopped    chan struct{} // closed when it has stopped
+	brokenOnce sync.Once
+	broken     chan struct{} // closed when the app cannot go on
+	why        error
+}
+
+func newRunning(c Config, clk clock.Clock) *running {
+	return &running{config: c, clock: clk, broken: make(chan struct{}), stopped: make(chan struct{})}
+}
+
+// fail notes that the app cannot go on: what was acknowledged is safe, but nothing more
+// may be written.
+func (r *running) fail(err error) {
+	r.brokenOnce.Do(func() {
+		r.why = err
+		close(r.broken)
+	})
+}
+
+func (r *running) cause() error {
+	select {
+	case <-r.broken:
+		return fmt.Errorf("perdure: cannot go on: %w", r.why)
+	default:
+		return nil
+	}
+}
+
+// open makes everything there is, the port first: when another program has it, nothing
+// is touched.
+func (r *running) open(p *parts) error {
+	if err := r.listen(p); err != nil {
+		return err
+	}
+	if err := r.openStores(); err != nil {
+		return err
+	}
+	if err := r.openEngine(p); err != nil {
+		return err
+	}
+	return r.openHTTP(p)
+}
+
+// begin lets it work. Requests come last.
+func (r *running) begin(ctx context.Context) error {
+	if err := r.engine.Start(ctx); err != nil {
+		return err
+	}
+	if err := r.dispatcher.Start(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
+	r.collect()
+	r.serve()
+	return nil
+}
+
+// openStores opens what lasts: rows, blobs, keys and the journal.
+func (r *running) openStores() (err error) {
+	c := r.config
+	scheme, path, err := c.store()
+	if err != nil {
+		return err
+	}
+	journal, blobs, keys := filepath.Join(c.Data, "running.journal"), c.Blobs, c.Data
+	if scheme == "memory" {
+		if r.temporary, err = os.MkdirTemp("", "perdure-"); err != nil {
+			return err
+		}
+		journal, blobs, keys = "", "file:"+filepath.Join(r.temporary, "blobs"), r.temporary
+		r.store = memory.New(nil)
+	} else {
+		if err := os.MkdirAll(c.Data, 0o700); err != nil {
+			return fmt.Errorf("perdure: data folder: %w", err)
+		}
+		r.store, err = pebble.Open(path, &pebble.Options{Logger: c.Logger, OnFatal: r.fail})
+		if err != nil {
+			return fmt.Errorf("perdure: open the store: %w", err)
+		}
+	}
+	if r.blobs, err = blobstore.Open(context.Background(), blobs, blobstore.Options{}); err != nil {
+		return fmt.Errorf("perdure: open the blobs: %w", err)
+	}
+	signer, err := signedurl.OpenKeys(blobstore.OS, keys)
+	if err != nil {
+		return fmt.Errorf("perdure: signing keys: %w", err)
+	}
+	if r.journal, err = poison.Open(journal); err != nil {
+		return fmt.Errorf("perdure: %w", err)
+	}
+	r.env = &unit.Env{
+		Snapshot: r.store.Snapshot, Now: r.clock.Now,
+		Blobs: &signedBlobs{Driver: r.blobs, Signer: signer},
+	}
+	r.committer = store.NewCommitter(r.store, store.CommitterOptions{
+		Busy: func() bool { return r.engine != nil && r.engine.Busy() },
+	})
+	return nil
+}
+
+// signedBlobs is the blob driver together with what signs links to its blobs.
+type signedBlobs struct {
+	blobstore.Driver
+	*signedurl.Signer
+}
+
+// openEngine makes the engine and the dispatcher and registers what they run.
+func (r *running) openEngine(p *parts) (err error) {
+	c := r.config
+	r.dispatcher, err = delivery.New(delivery.Config{
+		Env: r.env, Committer: r.committer, Clock: r.clock, Journal: r.journal, Log: c.Logger,
+		OnDeadLetter: c.OnDeadLetter,
+	})
+	if err != nil {
+		return err
+	}
+	r.engine, err = engine.New(engine.Options{
+		Store: r.store, Committer: r.committer, Env: r.env, Clock: r.clock, Logger: c.Logger, Journal: r.journal,
+		MaxActivities: c.MaxActivities, MaxIdle: c.MaxIdleInstances, ReplayAlways: c.Development,
+		DeadLetter: buryLostEvents(r.dispatcher), OnFatal: r.fail,
+	})
+	if err != nil {
+		return err
+	}
+	r.env.Orchestrator, r.env.Publish = r.engine, r.dispatcher.Publish
+	var errs []error
+	for _, impl := range p.implementations {
+		errs = append(errs, impl.Register(r.engine))
+	}
+	errs = append(errs, r.dispatcher.Register(raiseLostEvents(r.engine)))
+	bindings := binding.Env{Resources: p.resources}
+	for _, t := range p.triggers {
+		f, err := t.function(bindings)
+		if err == nil {
+			err = r.dispatcher.Register(f)
+		}
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return nil
+}
+
+// collect removes the bytes of deleted blobs in the background.
+func (r *running) collect() {
+	ctx, cancel := context.WithCancel(context.Background())
+	r.stopCollector = cancel
+	c := collector.New(collector.Config{
+		Store: r.store, Committer: r.committer, Objects: r.blobs, Clock: r.clock, Log: r.config.Logger,
+	})
+	r.background.Go(func() {
+		if err := c.Run(ctx); err != nil {
+			r.config.Logger.Error("the blob collector ended", "error", err)
+		}
+	})
+}
+
+// stop ends everything in the opposite order. Each part may be missing when the start
+// failed.
+func (r *running) stop(ctx context.Context) error {
+	defer close(r.stopped)
+	r.serving.Store(false)
+	var errs []error
+	if r.server != nil {
+		if err := r.server.Shutdown(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("perdure: requests still ran: %w", err), r.server.Close())
+		}
+	} else if r.listener != nil {
+		errs = append(errs, r.listener.Close())
+	}
+	if r.dispatcher != nil {
+		errs = append(errs, r.dispatcher.Stop(ctx))
+	}
+	if r.engine != nil {
+		errs = append(errs, r.engine.Stop(ctx))
+	}
+	if r.stopCollector != nil {
+		r.stopCollector()
+	}
+	r.background.Wait()
+	if r.committer != nil {
+		r.committer.Close()
+	}
+	if r.journal != nil {
+		errs = append(errs, r.journal.Close())
+	}
+	if r.blobs != nil {
+		errs = append(errs, r.blobs.Close())
+	}
+	if r.store != nil {
+		errs = append(errs, r.store.Close())
+	}
+	if r.temporary != "" {
+		errs = append(errs, os.RemoveAll(r.temporary))
+	}
+	return errors.Join(errs...)
+}
