@@ -220,10 +220,10 @@ func (e *fakeEngine) decision(id string) (chan string, error) {
 	return nil, fmt.Errorf("no workflow %s", id)
 }
 
-func (e *fakeEngine) raise(_ context.Context, id string) error {
-	decision, err := e.decision(id)
+func (e *fakeEngine) raise(_ context.Context, id, decision string) error {
+	arrived, err := e.decision(id)
 	if err == nil {
-		decision <- decisionText
+		arrived <- decision
 	}
 	return err
 }

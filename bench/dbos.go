@@ -135,8 +135,8 @@ func (e *dbosEngine) start(_ context.Context, id string, k kind, in input) error
 	return nil
 }
 
-func (e *dbosEngine) raise(_ context.Context, id string) error {
-	return dbos.Send(e.context, id, decisionText, decisionEvent)
+func (e *dbosEngine) raise(_ context.Context, id, decision string) error {
+	return dbos.Send(e.context, id, decision, decisionEvent)
 }
 
 func (e *dbosEngine) result(ctx context.Context, id string) (string, error) {

@@ -147,8 +147,8 @@ func (e *durableTaskEngine) start(ctx context.Context, id string, k kind, in inp
 	return err
 }
 
-func (e *durableTaskEngine) raise(ctx context.Context, id string) error {
-	return e.client.RaiseEvent(ctx, api.InstanceID(id), decisionEvent, api.WithEventPayload(decisionText))
+func (e *durableTaskEngine) raise(ctx context.Context, id, decision string) error {
+	return e.client.RaiseEvent(ctx, api.InstanceID(id), decisionEvent, api.WithEventPayload(decision))
 }
 
 func (e *durableTaskEngine) result(ctx context.Context, id string) (string, error) {

@@ -30,16 +30,12 @@ type input struct {
 // greet is the activity of every engine.
 func greet(text string) string { return "Hello " + text }
 
-// expected is the result that a workflow must return.
+// expected is the result that a sequence or parallel workflow must return.
 func expected(k kind, in input) string {
-	switch k {
-	case parallel:
+	if k == parallel {
 		return strconv.Itoa(in.Activities)
-	case approval:
-		return decisionText
-	default:
-		return greet(in.Text)
 	}
+	return greet(in.Text)
 }
 
 // countGreetings returns how many of the results of the parallel workflow are right, as its result.
@@ -54,9 +50,8 @@ func countGreetings(results []string, text string) string {
 }
 
 const (
-	// decisionEvent is the name of the event that the approval workflow waits for, decisionText what it carries.
+	// decisionEvent is the name of the event that the approval workflow waits for; it carries a text.
 	decisionEvent = "decision"
-	decisionText  = "approved"
 	// decisionTimeout is longer than any run, for engines that want a timeout.
 	decisionTimeout = 24 * time.Hour
 )
@@ -71,8 +66,8 @@ type engine interface {
 	run(ctx context.Context, id string, k kind, in input) (string, error)
 	// start returns when the start of the workflow is durable.
 	start(ctx context.Context, id string, k kind, in input) error
-	// raise sends the decision to an approval workflow and returns when it is durable.
-	raise(ctx context.Context, id string) error
+	// raise sends a decision to an approval workflow and returns when it is durable.
+	raise(ctx context.Context, id, decision string) error
 	// result waits for the end of a workflow that start began, perhaps in an earlier process.
 	result(ctx context.Context, id string) (string, error)
 	// server returns the process id of the engine's server, or 0 if it works in this process.

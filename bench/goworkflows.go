@@ -118,8 +118,8 @@ func (e *goWorkflowsEngine) start(ctx context.Context, id string, k kind, in inp
 	return nil
 }
 
-func (e *goWorkflowsEngine) raise(ctx context.Context, id string) error {
-	return e.client.SignalWorkflow(ctx, id, decisionEvent, decisionText)
+func (e *goWorkflowsEngine) raise(ctx context.Context, id, decision string) error {
+	return e.client.SignalWorkflow(ctx, id, decisionEvent, decision)
 }
 
 func (e *goWorkflowsEngine) result(ctx context.Context, id string) (string, error) {

@@ -59,11 +59,11 @@ func (s *session) decideAll(ctx context.Context, prefix string, n int) ([]time.D
 	_, _, err := each(ctx, n, s.task.Inflight, func(_ context.Context, i int) error {
 		id := instanceID(prefix, i)
 		start := time.Now()
-		if err := s.engine.raise(ctx, id); err != nil {
+		if err := s.engine.raise(ctx, id, s.decision()); err != nil {
 			return fmt.Errorf("raise to %s: %w", id, err)
 		}
 		waiters.Go(func() {
-			if err := s.awaitResult(ctx, id); err != nil {
+			if err := s.awaitDecided(ctx, id); err != nil {
 				cancel(err)
 			}
 			samples[i] = time.Since(start)

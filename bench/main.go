@@ -58,7 +58,7 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 	flags.StringVar(&workloadList, "workloads", strings.Join(workloadNames(), ","), "workloads, separated by commas")
 	flags.IntVar(&opts.n, "n", 0, "size of each workload; 0 means each workload's own default")
 	flags.IntVar(&opts.inflight, "inflight", 100, "workflows in flight at once")
-	flags.IntVar(&opts.payload, "payload", 16, "bytes of text given to each activity")
+	flags.IntVar(&opts.payload, "payload", 16, "bytes of text given to each activity, or carried by each event")
 	flags.StringVar(&opts.store, "store", "sqlite", "store of the peers that offer a choice: sqlite or postgres")
 	flags.IntVar(&opts.reps, "rep", 1, "repeats; the order of the engines is rotated in each")
 	flags.DurationVar(&opts.limit, "limit", 5*time.Minute, "longest time one workload may take on one engine")

@@ -107,8 +107,8 @@ func (e *perdureEngine) start(ctx context.Context, id string, k kind, in input) 
 	return err
 }
 
-func (e *perdureEngine) raise(ctx context.Context, id string) error {
-	return perdureDecision.RaiseWith(ctx, e.client, id, decisionText)
+func (e *perdureEngine) raise(ctx context.Context, id, decision string) error {
+	return perdureDecision.RaiseWith(ctx, e.client, id, decision)
 }
 
 func (e *perdureEngine) result(ctx context.Context, id string) (string, error) {

@@ -192,8 +192,8 @@ func (e *restateEngine) start(ctx context.Context, id string, k kind, in input) 
 	return err
 }
 
-func (e *restateEngine) raise(ctx context.Context, id string) error {
-	_, err := ingress.WorkflowSend[string](e.ingress, restateWorkflow[approval], id, "decide").Send(ctx, decisionText)
+func (e *restateEngine) raise(ctx context.Context, id, decision string) error {
+	_, err := ingress.WorkflowSend[string](e.ingress, restateWorkflow[approval], id, "decide").Send(ctx, decision)
 	return err
 }
 

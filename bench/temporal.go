@@ -132,8 +132,8 @@ func (e *temporalEngine) start(ctx context.Context, id string, k kind, in input)
 	return err
 }
 
-func (e *temporalEngine) raise(ctx context.Context, id string) error {
-	return e.client.SignalWorkflow(ctx, id, "", decisionEvent, decisionText)
+func (e *temporalEngine) raise(ctx context.Context, id, decision string) error {
+	return e.client.SignalWorkflow(ctx, id, "", decisionEvent, decision)
 }
 
 func (e *temporalEngine) result(ctx context.Context, id string) (result string, err error) {

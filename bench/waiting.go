@@ -52,8 +52,8 @@ func measureReady(ctx context.Context, s *session) (row, error) {
 
 func (s *session) decideAfterRestart(ctx context.Context, i int) error {
 	id := instanceID(waitingPrefix, i)
-	if err := s.engine.raise(ctx, id); err != nil {
+	if err := s.engine.raise(ctx, id, s.decision()); err != nil {
 		return fmt.Errorf("raise to %s after the restart: %w", id, err)
 	}
-	return s.awaitResult(ctx, id)
+	return s.awaitDecided(ctx, id)
 }
