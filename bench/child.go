@@ -107,6 +107,9 @@ func runChild(ctx context.Context, t task) (row, error) {
 	}
 	defer reader.Close()
 
+	// The child keeps to the limit itself, unless the engine's own calls do not heed it.
+	ctx, cancel := context.WithTimeoutCause(ctx, t.Limit+2*closeTime, fmt.Errorf("hangs; ended after %s (-limit)", t.Limit))
+	defer cancel()
 	t.Started = time.Now()
 	encoded, err := json.Marshal(t)
 	if err != nil {
@@ -129,6 +132,8 @@ func runChild(ctx context.Context, t task) (row, error) {
 	decodeErr := json.NewDecoder(reader).Decode(&answer)
 	waitErr := command.Wait()
 	switch {
+	case decodeErr != nil && ctx.Err() != nil:
+		return row{}, context.Cause(ctx)
 	case decodeErr != nil:
 		return row{}, fmt.Errorf("the engine's process ended without a result: %w", errors.Join(waitErr, decodeErr))
 	case answer.Error != "":

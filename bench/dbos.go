@@ -118,12 +118,21 @@ func (e *dbosEngine) begin(id string, k kind, in input) (dbos.WorkflowHandle[str
 	return dbos.RunWorkflow(e.context, workflows[k], in, dbos.WithWorkflowID(id))
 }
 
-func (e *dbosEngine) run(_ context.Context, id string, k kind, in input) (string, error) {
+func (e *dbosEngine) run(ctx context.Context, id string, k kind, in input) (string, error) {
 	handle, err := e.begin(id, k, in)
 	if err != nil {
 		return "", err
 	}
-	return handle.GetResult()
+	return dbosResult(ctx, handle)
+}
+
+// dbosResult waits for a result until ctx ends, of which DBOS takes only the deadline.
+func dbosResult(ctx context.Context, handle dbos.WorkflowHandle[string]) (string, error) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return handle.GetResult()
+	}
+	return handle.GetResult(dbos.WithHandleTimeout(time.Until(deadline)))
 }
 
 func (e *dbosEngine) start(_ context.Context, id string, k kind, in input) error {
@@ -150,11 +159,7 @@ func (e *dbosEngine) result(ctx context.Context, id string) (string, error) {
 		}
 		handle = retrieved
 	}
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return handle.GetResult()
-	}
-	return handle.GetResult(dbos.WithHandleTimeout(time.Until(deadline)))
+	return dbosResult(ctx, handle)
 }
 
 func (e *dbosEngine) server() int {
