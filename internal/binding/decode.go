@@ -57,16 +57,12 @@ func (in *Input) Load(ctx context.Context, r *Request, ptr reflect.Value) error 
 	v := ptr.Elem()
 	for i := range in.binds {
 		b := &in.binds[i]
-		key, err := b.key.expand(values{request: r, in: v})
-		if err != nil {
-			return err
-		}
-		value, err := b.read(ctx, key)
+		value, err := b.load(ctx, values{request: r, in: v})
 		if errors.Is(err, resource.ErrNotFound) && b.optional {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("bind %s: %w", b.resource.ResourceName(), err)
+			return err
 		}
 		if b.pointer {
 			p := reflect.New(value.Type())
@@ -76,6 +72,19 @@ func (in *Input) Load(ctx context.Context, r *Request, ptr reflect.Value) error 
 		v.FieldByIndex(b.index).Set(value)
 	}
 	return nil
+}
+
+// load reads what the field is bound to.
+func (b *inputBind) load(ctx context.Context, v values) (reflect.Value, error) {
+	key, err := b.key.expand(v)
+	if err != nil {
+		return reflect.Value{}, err
+	}
+	value, err := b.read(ctx, key)
+	if err != nil {
+		return reflect.Value{}, fmt.Errorf("bind %s: %w", b.resource.ResourceName(), err)
+	}
+	return value, nil
 }
 
 func (in *Input) decodeParams(r *Request, v reflect.Value) error {

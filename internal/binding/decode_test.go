@@ -319,6 +319,10 @@ func TestBoundRows(t *testing.T) {
 	wantProblem(t, err, 400, `body "order.id": is not text`)
 	_, err = get(strings.Repeat("x", 600), "f1", `{"order":{"id":"o1"}}`)
 	wantProblem(t, err, 400, `query "owner": is too long`)
+	for _, name := range []string{strings.Repeat("x", 600), "a\x00b", "\xff"} {
+		_, err = get("ann", name, `{"order":{"id":"o1"}}`)
+		wantProblem(t, err, 404, "does not exist") // no key can be like this part of the address
+	}
 }
 
 // An event that is no request has the names of its trigger and a payload.

@@ -36,6 +36,9 @@ type lookup func(values) (string, error)
 type keyTemplate struct {
 	text    template
 	lookups map[string]lookup
+	// address are the expressions of an input that stand for a part of the address:
+	// where they have no value that a key can hold, there is nothing at it.
+	address map[string]bool
 }
 
 // compileKey splits the tag "resource/key" and resolves both halves.
@@ -52,7 +55,7 @@ func compileKey(tag string, env Env, s scope) (resource.Resource, keyTemplate, e
 	if err != nil {
 		return nil, keyTemplate{}, err
 	}
-	k := keyTemplate{text: text, lookups: map[string]lookup{}}
+	k := keyTemplate{text: text, lookups: map[string]lookup{}, address: map[string]bool{}}
 	for _, seg := range text {
 		if seg.expr == nil {
 			continue
@@ -60,6 +63,7 @@ func compileKey(tag string, env Env, s scope) (resource.Resource, keyTemplate, e
 		if k.lookups[seg.expr.String()], err = s.resolve(seg.expr); err != nil {
 			return nil, keyTemplate{}, fmt.Errorf("expression %s: %w", seg.expr, err)
 		}
+		k.address[seg.expr.String()] = s.out == nil && s.inAddress(seg.expr)
 	}
 	return res, k, nil
 }
@@ -96,8 +100,11 @@ func (k keyTemplate) expand(v values) (string, error) {
 		default:
 			return text, nil
 		}
-		if e[0] == "out" {
+		switch {
+		case e[0] == "out":
 			return "", fmt.Errorf("expression %s %s", e, fault)
+		case k.address[e.String()]:
+			return "", fmt.Errorf("%w: expression %s %s", resource.ErrNotFound, e, fault)
 		}
 		return "", problem.Invalid(e.fault(fault))
 	})
@@ -142,6 +149,11 @@ func (s scope) resolve(e expr) (lookup, error) {
 	default:
 		return nil, fmt.Errorf("no source named %q%s", source, suggest(source, s.sources()))
 	}
+}
+
+// inAddress reports whether an expression stands for a name in the trigger's path.
+func (s scope) inAddress(e expr) bool {
+	return len(e) > 1 && e[0] == "path" || len(e) == 1 && slices.Contains(s.in.trigger.Path, e[0])
 }
 
 func (s scope) sources() []string {

@@ -62,7 +62,7 @@ func Register(mux *http.ServeMux, cfg Config, functions ...*Function) error {
 		names[f.name] = f.pattern
 		rt, err := f.compile(&cfg)
 		if err == nil {
-			err = handle(mux, f.name, f.pattern, rt)
+			err = handle(mux, "function "+f.name, f.pattern, rt)
 		}
 		if err != nil {
 			errs = append(errs, err)
@@ -82,10 +82,10 @@ func Register(mux *http.ServeMux, cfg Config, functions ...*Function) error {
 
 // handle registers h; the panic with which http.ServeMux refuses a pattern
 // becomes an error.
-func handle(mux *http.ServeMux, name, pattern string, h http.Handler) (err error) {
+func handle(mux *http.ServeMux, what, pattern string, h http.Handler) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("function %s: %v", name, v)
+			err = fmt.Errorf("%s: %v", what, v)
 		}
 	}()
 	mux.Handle(pattern, h)
