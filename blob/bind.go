@@ -32,7 +32,8 @@ func (c *ContainerRef) ResourceName() string { return c.name }
 func (c *ContainerRef) ResourceKind() string { return "container" }
 
 // BindInput fills fields of type []byte, string, io.Reader, *Reader and Info with
-// the blob that a key names. An absent blob is ErrNotFound. A reader is closed by
+// the blob that a key names. An absent blob is ErrNotFound, also when no blob can have
+// the name. A reader is closed by
 // whoever got it.
 func (c *ContainerRef) BindInput(field reflect.Type) (resource.Input, error) {
 	var of func(ctx context.Context, name string) (any, error)
@@ -57,6 +58,9 @@ func (c *ContainerRef) BindInput(field reflect.Type) (resource.Input, error) {
 			return reflect.Value{}, err
 		}
 		value, err := of(ctx, name)
+		if errors.Is(err, ErrName) { // whoever sent it asks for what cannot be there
+			err = fmt.Errorf("%w: %w", ErrNotFound, err)
+		}
 		if err != nil {
 			return reflect.Value{}, err
 		}

@@ -60,7 +60,7 @@ func TestBindInput(t *testing.T) {
 		if _, err := bindIn[string](ctx, "none"); !errors.Is(err, blob.ErrNotFound) {
 			t.Errorf("absent: %v", err)
 		}
-		if _, err := bindIn[string](ctx, "%2E%2E%2Fx"); !errors.Is(err, blob.ErrName) {
+		if _, err := bindIn[string](ctx, "%2E%2E%2Fx"); !errors.Is(err, blob.ErrName) || !errors.Is(err, blob.ErrNotFound) {
 			t.Errorf("bad name: %v", err)
 		}
 		if _, err := bindIn[string](ctx, "50%"); !errors.Is(err, blob.ErrName) {

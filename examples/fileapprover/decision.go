@@ -3,15 +3,22 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
+	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/durable"
 )
 
+// Decision is what a person decided.
+type Decision struct {
+	Approved bool   `json:"approved"`
+	Comment  string `json:"comment,omitempty"`
+}
+
 type decideIn struct {
-	FileID   string       `path:"fileId"`
-	File     File         `bind:"metadata/{fileId}"`
-	Decision *decisionDoc `body:",optional"`
+	File File         `bind:"metadata/{fileId}"`
+	Body *decisionDoc `body:",optional"`
 }
 
 // decisionDoc is a decision as a person sends it; nothing said means yes.
@@ -21,16 +28,22 @@ type decisionDoc struct {
 }
 
 func (in *decideIn) decision() Decision {
-	if in.Decision == nil {
+	if in.Body == nil {
 		return Decision{Approved: true}
 	}
-	return Decision{Approved: in.Decision.Approved == nil || *in.Decision.Approved, Comment: in.Decision.Comment}
+	return Decision{Approved: in.Body.Approved == nil || *in.Body.Approved, Comment: in.Body.Comment}
 }
 
 type decideOut struct {
 	Status int   `status:"202"`
 	File   *File `bind:"metadata/{fileId}"`
-	Body   *File `body:""`
+	Body   taken `body:""`
+}
+
+// taken is the answer to a decision, and to each repetition of it.
+type taken struct {
+	fileID
+	Decision
 }
 
 // keepDecision is how long a decision waits for a process that the blob trigger has yet
@@ -45,16 +58,13 @@ func approveUpload(ctx context.Context, in *decideIn) (*decideOut, error) {
 		return repeated("upload", &f, *f.UploadDecision, d)
 	}
 	if f.State != AwaitingUploadApproval {
-		return nil, conflict(fmt.Sprintf("the upload cannot be decided any more: the file is %s", f.State))
+		return nil, conflict("the upload cannot be decided: the file is %s", f.State)
 	}
-	f.UploadDecision, f.UploadDecidedAt, f.State = &d, time.Now().UTC(), Analyzing
-	if !d.Approved {
-		if err := f.close(ctx, Rejected, d.Comment, f.UploadDecidedAt); err != nil {
-			return nil, err
-		}
+	f.State, f.UploadDecision, f.UploadDecidedAt = Analyzing, &d, perdure.Now(ctx)
+	if err := UploadApproved.Raise(ctx, f.InstanceID, d, durable.KeepFor(keepDecision)); err != nil {
+		return nil, err
 	}
-	err := UploadApproved.Raise(ctx, f.InstanceID, d, durable.KeepFor(keepDecision))
-	return &decideOut{File: &f, Body: &f}, err
+	return decided(ctx, &f, d)
 }
 
 // approveDownload takes the decision about a download.
@@ -64,23 +74,34 @@ func approveDownload(ctx context.Context, in *decideIn) (*decideOut, error) {
 		return repeated("download", &f, *f.DownloadDecision, d)
 	}
 	if f.State != AwaitingDownloadApproval {
-		return nil, conflict(fmt.Sprintf("the download cannot be decided now: the file is %s", f.State))
+		return nil, conflict("the download cannot be decided: the file is %s", f.State)
 	}
-	f.DownloadDecision, f.DownloadDecidedAt, f.State = &d, time.Now().UTC(), Available
+	f.State, f.DownloadDecision, f.DownloadDecidedAt = Available, &d, perdure.Now(ctx)
+	if err := DownloadApproved.Raise(ctx, f.InstanceID, d); err != nil {
+		return nil, err
+	}
+	return decided(ctx, &f, d)
+}
+
+// decided writes the row of a file that a person has decided about.
+func decided(ctx context.Context, f *File, d Decision) (*decideOut, error) {
 	if !d.Approved {
-		if err := f.close(ctx, Rejected, d.Comment, f.DownloadDecidedAt); err != nil {
+		if err := f.close(ctx, Rejected, d.Comment); err != nil {
 			return nil, err
 		}
 	}
-	err := DownloadApproved.Raise(ctx, f.InstanceID, d)
-	return &decideOut{File: &f, Body: &f}, err
+	return &decideOut{File: f, Body: taken{fileID{f.FileID}, d}}, nil
 }
 
 // repeated answers a decision that was taken before: the same one gets the same answer.
 func repeated(what string, f *File, before, now Decision) (*decideOut, error) {
 	if before.Approved != now.Approved {
 		was := map[bool]string{true: "approved", false: "rejected"}[before.Approved]
-		return nil, conflict(fmt.Sprintf("the %s was %s before", what, was))
+		return nil, conflict("the %s was %s before", what, was)
 	}
-	return &decideOut{Body: f}, nil
+	return &decideOut{Body: taken{fileID{f.FileID}, before}}, nil
+}
+
+func conflict(format string, args ...any) error {
+	return perdure.NewProblem(http.StatusConflict, fmt.Sprintf(format, args...))
 }

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"net/http"
+	"errors"
 	"time"
 
 	"github.com/perdure/perdure"
@@ -56,21 +56,13 @@ type File struct {
 	Metadata []analysis.Entry `json:"metadata,omitempty"`
 }
 
-// Decision is what a person decided.
-type Decision struct {
-	Approved bool   `json:"approved"`
-	Comment  string `json:"comment,omitempty"`
-}
-
 // close ends a file's life: from the commit of this unit on, nothing reaches its bytes.
-func (f *File) close(ctx context.Context, s State, cause string, at time.Time) error {
-	f.State, f.Cause, f.ClosedAt = s, cause, at
+func (f *File) close(ctx context.Context, s State, cause string) error {
+	f.State, f.Cause, f.ClosedAt = s, cause, perdure.Now(ctx)
 	for _, c := range []*blob.ContainerRef{Files, Thumbnails} {
-		if err := ignoreNotFound(c.Delete(ctx, f.FileID)); err != nil {
+		if err := c.Delete(ctx, f.FileID); err != nil && !errors.Is(err, blob.ErrNotFound) {
 			return err
 		}
 	}
 	return nil
 }
-
-func conflict(detail string) error { return perdure.NewProblem(http.StatusConflict, detail) }

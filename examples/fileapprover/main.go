@@ -48,24 +48,23 @@ func run(ctx context.Context) error {
 			return fmt.Errorf("FILEAPPROVER_IDLE %q: want a number from 1 on", v)
 		}
 	}
-	app := newApp(perdure.ConfigFromEnv(config), wait)
+	app := newApp(perdure.ConfigFromEnv(config), approver{wait, analysis.New(analysis.Options{})})
 	return app.Run(ctx)
 }
 
 // newApp puts the application together.
-func newApp(config perdure.Config, wait time.Duration) *perdure.App {
-	a := approver{wait: wait, analyzer: analysis.New(analysis.Options{})}
+func newApp(config perdure.Config, a approver) *perdure.App {
 	app := perdure.New(config)
 	app.Add(
 		Files, Thumbnails, Metadata,
 
-		perdure.HTTP("POST /api/file/add", addFile, perdure.Named("addFile"), perdure.Summary("Upload a file")),
-		perdure.HTTP("GET /api/file/{fileId}", getFile, perdure.Named("getFile"), perdure.Summary("Where a file stands")),
-		perdure.HTTP("GET /api/files", listFiles, perdure.Named("listFiles"), perdure.Summary("All files, newest first")),
-		perdure.HTTP("GET /api/thumbnail/{fileId}", getThumbnail, perdure.Named("getThumbnail"), perdure.Summary("A small picture of an image")),
-		perdure.HTTP("POST /api/approve/{fileId}", approveUpload, perdure.Named("approveUpload"), perdure.Summary("Decide about an upload")),
-		perdure.HTTP("POST /api/approve/download/{fileId}", approveDownload, perdure.Named("approveDownload"), perdure.Summary("Decide about a download")),
-		perdure.HTTP("GET /api/download/{fileId}", download, perdure.Named("download"), perdure.Summary("Metadata and a link good for one hour")),
+		perdure.HTTP("POST /api/file/add", addFile, perdure.Summary("Upload a file")),
+		perdure.HTTP("GET /api/file/{fileId}", getFile, perdure.Summary("Where a file stands")),
+		perdure.HTTP("GET /api/files", listFiles, perdure.Summary("All files, newest first")),
+		perdure.HTTP("GET /api/thumbnail/{fileId}", getThumbnail, perdure.Summary("A small picture of an image")),
+		perdure.HTTP("POST /api/approve/{fileId}", approveUpload, perdure.Summary("Decide about an upload")),
+		perdure.HTTP("POST /api/approve/download/{fileId}", approveDownload, perdure.Summary("Decide about a download")),
+		perdure.HTTP("GET /api/download/{fileId}", download, perdure.Summary("Metadata and a link good for one hour")),
 		perdure.Handle("/", web.Handler()),
 
 		perdure.OnBlob(Files, "{fileId}", startProcess, perdure.FunctionName("startProcess")),

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/blob"
 	"github.com/perdure/perdure/durable"
 	"github.com/perdure/perdure/examples/fileapprover/analysis"
@@ -40,18 +41,18 @@ type approver struct {
 
 // processFile is the life of a file after its upload.
 func (a *approver) processFile(ctx *durable.Context, file FileRef) (State, error) {
-	if state, err := a.decided(ctx, UploadApproved, file, Analyzing); state != Analyzing {
+	if state, err := a.awaitPerson(ctx, UploadApproved, file, Analyzing); state != Analyzing {
 		return state, err
 	}
 	if _, err := AnalyzeFile.Call(ctx, file, durable.Retry{Attempts: 5}); err != nil {
 		return Close.Call(ctx, Closing{file, Failed, err.Error()}, durable.Retry{Attempts: 10})
 	}
-	return a.decided(ctx, DownloadApproved, file, Available)
+	return a.awaitPerson(ctx, DownloadApproved, file, Available)
 }
 
-// decided waits for a person. It returns next when the person agrees, and how the file
+// awaitPerson waits for a decision. It returns next when the person agrees, and how the file
 // ended otherwise.
-func (a *approver) decided(ctx *durable.Context, event *durable.Event[Decision], file FileRef, next State) (State, error) {
+func (a *approver) awaitPerson(ctx *durable.Context, event *durable.Event[Decision], file FileRef, next State) (State, error) {
 	d, err := event.Wait(ctx, durable.Within(a.wait))
 	switch {
 	case errors.Is(err, durable.ErrTimeout):
@@ -83,7 +84,7 @@ func (a *approver) analyzeFile(ctx context.Context, in FileRef) (State, error) {
 		}
 	}
 	return AwaitingDownloadApproval, Metadata.Update(ctx, in.FileID, func(f *File) error {
-		f.State, f.AnalyzedAt, f.Metadata = AwaitingDownloadApproval, time.Now().UTC(), found.Entries
+		f.State, f.AnalyzedAt, f.Metadata = AwaitingDownloadApproval, perdure.Now(ctx), found.Entries
 		f.ContentType = valueOf(found.Entries, "ContentType")
 		return nil
 	})
@@ -96,7 +97,7 @@ func closeFile(ctx context.Context, in Closing) (state State, err error) {
 		if in.State == Expired && f.State != AwaitingUploadApproval && f.State != AwaitingDownloadApproval {
 			return nil
 		}
-		return f.close(ctx, in.State, in.Cause, time.Now().UTC())
+		return f.close(ctx, in.State, in.Cause)
 	})
 	return state, err
 }

@@ -59,8 +59,7 @@ func startProcess(ctx context.Context, in *startIn) (*struct{}, error) {
 }
 
 type getIn struct {
-	FileID string `path:"fileId"`
-	File   File   `bind:"metadata/{fileId}"`
+	File File `bind:"metadata/{fileId}"`
 }
 
 type getOut struct {
@@ -107,7 +106,6 @@ func listFiles(ctx context.Context, in *listIn) (*listOut, error) {
 type thumbnailIn struct {
 	Info  blob.Info `bind:"thumbnails/{fileId}"`
 	Bytes []byte    `bind:"thumbnails/{fileId}"`
-	ID    string    `path:"fileId"`
 }
 
 type thumbnailOut struct {
@@ -123,7 +121,6 @@ func getThumbnail(_ context.Context, in *thumbnailIn) (*thumbnailOut, error) {
 type downloadIn struct {
 	File   File `bind:"metadata/{fileId}"`
 	Origin perdure.Origin
-	ID     string `path:"fileId"`
 }
 
 type downloadOut struct {
@@ -150,11 +147,4 @@ func download(ctx context.Context, in *downloadIn) (*downloadOut, error) {
 		FileID: in.File.FileID, Metadata: in.File.Metadata,
 		DownloadURL: string(in.Origin) + link.URL, ExpiresAt: link.Expires,
 	}}, nil
-}
-
-func ignoreNotFound(err error) error {
-	if errors.Is(err, perdure.ErrNotFound) {
-		return nil
-	}
-	return err
 }
