@@ -163,7 +163,9 @@ func (out *Output) encodeBody(res *Response, v reflect.Value) (bool, error) {
 		res.Stream, _ = field.Interface().(io.Reader)
 	default:
 		var buf bytes.Buffer
-		if err := json.NewEncoder(&buf).Encode(field.Interface()); err != nil {
+		enc := json.NewEncoder(&buf)
+		enc.SetEscapeHTML(false) // it is served as JSON, and links are to be copied
+		if err := enc.Encode(field.Interface()); err != nil {
 			return false, err
 		}
 		res.Body = buf.Bytes()

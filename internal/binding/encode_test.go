@@ -76,6 +76,7 @@ func TestAnswers(t *testing.T) {
 		"nothing":             {answer[order](t, nil), 204, "", ""},
 		"empty":               {answer(t, &struct{}{}), 204, "", ""},
 		"plain struct":        {answer(t, &row{"ann", 1}), 200, "application/json", `{"owner":"ann","size":1}` + "\n"},
+		"link":                {answer(t, &row{"/a?b=1&c=<d>", 1}), 200, "application/json", `{"owner":"/a?b=1&c=<d>","size":1}` + "\n"},
 		"plain list":          {answer(t, &list), 200, "application/json", "[1]\n"},
 		"plain text":          {answer(t, &s), 200, "text/plain; charset=utf-8", "hi"},
 		"default status":      {answer(t, &full{Body: &order{ID: "a"}}), 202, "application/json", `{"id":"a","tags":null,"lines":null,"any":null}` + "\n"},
