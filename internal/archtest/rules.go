@@ -151,6 +151,7 @@ var rules = ruleset{
 				"test/e2e",
 				"test/e2e/browser",
 				"scripts/testreport",
+				"docs/guides",
 			},
 		},
 	},
