@@ -101,27 +101,40 @@ func (o *Orchestration[In, Out]) WaitWith(ctx context.Context, c *Client, id str
 	if err != nil {
 		return zero, err
 	}
+	return o.output(in)
+}
+
+// output decodes the output of an instance that has ended.
+func (o *Orchestration[In, Out]) output(in *Instance) (Out, error) {
+	var zero Out
 	if in.Name != o.name {
-		return zero, fmt.Errorf("%w: instance %q is of orchestration %q, not %q", ErrInvalid, id, in.Name, o.name)
+		return zero, fmt.Errorf("%w: instance %q is of orchestration %q, not %q", ErrInvalid, in.ID, in.Name, o.name)
 	}
 	if in.State != Completed {
-		return zero, fmt.Errorf("instance %q: %s: %w", id, in.State, in.Err)
+		return zero, fmt.Errorf("instance %q: %s: %w", in.ID, in.State, in.Err)
 	}
 	out, err := decode[Out](in.Output)
 	if err != nil {
-		return zero, fmt.Errorf("output of instance %q: %w", id, err)
+		return zero, fmt.Errorf("output of instance %q: %w", in.ID, err)
 	}
 	return out, nil
 }
 
 // RunWith starts an instance and waits for its output.
 func (o *Orchestration[In, Out]) RunWith(ctx context.Context, c *Client, in In, opts ...StartOption) (Out, error) {
-	id, err := o.StartWith(ctx, c, in, opts...)
-	if err != nil {
-		var zero Out
+	var zero Out
+	if err := outside(ctx); err != nil {
 		return zero, err
 	}
-	return o.WaitWith(ctx, c, id)
+	s, err := o.request(in, opts)
+	if err != nil {
+		return zero, err
+	}
+	rec, err := c.e.RunInstance(ctx, s)
+	if err != nil {
+		return zero, err
+	}
+	return o.output(instanceOf(rec))
 }
 
 // RaiseWith raises the event for the instance called id and returns once it is

@@ -95,56 +95,92 @@ func (e *Engine) newRecord(s *unit.Start, now time.Time) *records.Instance {
 // StartInstance starts an instance and returns its id once that is durable. The first
 // turn has been run then, too.
 func (e *Engine) StartInstance(ctx context.Context, s StartRequest) (string, error) {
+	id, _, err := e.start(ctx, s, false)
+	return id, err
+}
+
+// RunInstance starts an instance and waits until it has ended.
+func (e *Engine) RunInstance(ctx context.Context, s StartRequest) (*records.Instance, error) {
+	id, end, err := e.start(ctx, s, true)
+	if err != nil {
+		return nil, err
+	}
+	if end == nil { // an earlier start answers this one, or it starts later
+		return e.Wait(ctx, id)
+	}
+	defer e.waits.drop(end)
+	return e.awaitEnd(ctx, end)
+}
+
+// start starts an instance. If asked, it begins to wait for the end before that can
+// have come; the wait is nil when the instance is not a new one.
+func (e *Engine) start(ctx context.Context, s StartRequest, follow bool) (string, *waiting, error) {
 	if err := e.Err(); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if err := e.checkStart(&s.Start); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if !s.At.IsZero() {
-		return e.startLater(ctx, s)
+		id, err := e.startLater(ctx, s)
+		return id, nil, err
 	}
 	given := s.ID != ""
 	if !given {
 		s.ID = e.keys.id()
 	}
 	for {
-		now := e.now()
-		rec := e.newRecord(&s.Start, now)
+		rec := e.newRecord(&s.Start, e.now())
 		if given {
 			rec.InputHash = fingerprint(s.Name, s.Input)
-			if found, err := e.existing(ctx, rec, s.IfExists); err != nil || found {
-				return s.ID, err
+		}
+		end, err := e.create(ctx, rec, s.Input, given, follow)
+		switch {
+		case err == nil:
+			return s.ID, end, nil
+		case !given || !errors.Is(err, store.ErrConflict):
+			return "", nil, fmt.Errorf("start %q: %w", s.Name, err)
+		}
+		// The id was taken when the start was to be committed.
+		if found, err := e.existing(ctx, rec, s.IfExists); err != nil || found {
+			return s.ID, nil, err
+		}
+	}
+}
+
+// create runs the first turn of a new instance and waits until it is durable. It fails
+// with store.ErrConflict when the id must be unique and is taken.
+func (e *Engine) create(ctx context.Context, rec *records.Instance, input []byte, unique, follow bool) (end *waiting, err error) {
+	key, err := e.keys.next(e)
+	if err != nil {
+		return nil, err
+	}
+	if follow {
+		end = e.waits.add(key)
+		defer func() {
+			if err != nil {
+				e.waits.drop(end)
 			}
-		}
-		key, err := e.keys.next(e)
-		if err != nil {
-			return "", err
-		}
-		done := make(chan error, 1)
-		in := &instance{key: key, active: true}
-		in.queue = []*inbound{{
-			event:  e.startedEvent(rec, s.Input, now),
-			create: rec, unique: given,
-			done: func(err error) { done <- err },
-		}}
-		e.instances.add(in)
-		e.work.begin()
-		e.turn(in)
-		e.work.end()
-		// Once submitted, the start may happen whatever becomes of the caller:
-		// a canceled caller with a given id can ask again.
-		select {
-		case err = <-done:
-		case <-ctx.Done():
-			return "", ctx.Err()
-		}
-		if err == nil {
-			return s.ID, nil
-		}
-		if !given || !errors.Is(err, store.ErrConflict) {
-			return "", fmt.Errorf("start %q: %w", s.Name, err)
-		}
+		}()
+	}
+	done := make(chan error, 1)
+	in := &instance{key: key, active: true}
+	in.queue = []*inbound{{
+		event:  e.startedEvent(rec, input, rec.Created),
+		create: rec, unique: unique,
+		done: func(err error) { done <- err },
+	}}
+	e.instances.add(in)
+	e.work.begin()
+	e.turn(in)
+	e.work.end()
+	// Once submitted, the start may happen whatever becomes of the caller: one that is
+	// canceled and gave an id can ask again.
+	select {
+	case err := <-done:
+		return end, err
+	case <-ctx.Done():
+		return end, ctx.Err()
 	}
 }
 
@@ -347,8 +383,8 @@ func (e *Engine) Wait(ctx context.Context, id string) (*records.Instance, error)
 	if key == 0 {
 		return nil, fmt.Errorf("%w: %q", ErrNotFound, id)
 	}
-	one := e.waits.add(key)
-	defer e.waits.drop(key, one)
+	end := e.waits.add(key)
+	defer e.waits.drop(end)
 	rec, err := e.record(key)
 	switch {
 	case err != nil:
@@ -358,9 +394,13 @@ func (e *Engine) Wait(ctx context.Context, id string) (*records.Instance, error)
 	case rec.State.Ended():
 		return rec, nil
 	}
+	return e.awaitEnd(ctx, end)
+}
+
+func (e *Engine) awaitEnd(ctx context.Context, end *waiting) (*records.Instance, error) {
 	select {
-	case <-one.ended:
-		return one.rec, nil
+	case <-end.ended:
+		return end.rec, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-e.stopping:
@@ -375,6 +415,7 @@ type waits struct {
 }
 
 type waiting struct {
+	key   records.InstanceKey
 	ended chan struct{}
 	rec   *records.Instance // how it ended; set before ended is closed
 	n     int
@@ -389,7 +430,7 @@ func (w *waits) add(k records.InstanceKey) *waiting {
 	defer w.mu.Unlock()
 	one := w.m[k]
 	if one == nil {
-		one = &waiting{ended: make(chan struct{})}
+		one = &waiting{key: k, ended: make(chan struct{})}
 		w.m[k] = one
 	}
 	one.n++
@@ -397,11 +438,11 @@ func (w *waits) add(k records.InstanceKey) *waiting {
 }
 
 // drop ends a wait.
-func (w *waits) drop(k records.InstanceKey, one *waiting) {
+func (w *waits) drop(one *waiting) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if one.n--; one.n == 0 && w.m[k] == one {
-		delete(w.m, k)
+	if one.n--; one.n == 0 && w.m[one.key] == one {
+		delete(w.m, one.key)
 	}
 }
 
