@@ -62,33 +62,33 @@ func (s State) Ended() bool { return s >= Completed }
 // Instance is the record of an instance: what is known of it without reading its
 // history. It is written only when it changes, not with every turn.
 type Instance struct {
-	ID      string            `json:"id"`
-	Name    string            `json:"name"`
-	State   State             `json:"state"`
-	Created time.Time         `json:"created"`
-	Ended   time.Time         `json:"ended,omitzero"`
-	Output  json.RawMessage   `json:"output,omitempty"`
-	Failure *history.Failure  `json:"failure,omitempty"`
-	Status  json.RawMessage   `json:"status,omitempty"`
-	Tags    map[string]string `json:"tags,omitempty"`
+	ID      string
+	Name    string
+	State   State
+	Created time.Time
+	Ended   time.Time
+	Output  json.RawMessage
+	Failure *history.Failure
+	Status  json.RawMessage
+	Tags    map[string]string
 	// Reason says why it is suspended, stalled, canceled or terminated.
-	Reason string `json:"reason,omitempty"`
+	Reason string
 	// Parent, unless zero, is the instance that waits for this one, and
 	// ParentSeq its call, made in the generation that began at ParentBase.
-	Parent     InstanceKey `json:"parent,omitempty"`
-	ParentSeq  uint32      `json:"parentSeq,omitempty"`
-	ParentBase uint32      `json:"parentBase,omitempty"`
+	Parent     InstanceKey
+	ParentSeq  uint32
+	ParentBase uint32
 	// Base is the first turn of the current generation.
-	Base uint32 `json:"base,omitempty"`
+	Base uint32
 	// InputHash tells a repeated start from a different one.
-	InputHash uint64 `json:"inputHash,omitempty"`
+	InputHash uint64
 	// CleanUpBy is when a canceled instance is terminated if it still runs.
-	CleanUpBy time.Time `json:"cleanUpBy,omitzero"`
+	CleanUpBy time.Time
 	// StartAt, unless zero, is when it begins to run.
-	StartAt time.Time `json:"startAt,omitzero"`
+	StartAt time.Time
 }
 
-// instanceUpgrades has no step yet: format 1 is JSON of Instance.
+// instanceUpgrades has no step yet: format 1 is what Instance.encode writes.
 var instanceUpgrades upgrades
 
 func instanceKey(space byte, k InstanceKey) []byte {
@@ -114,7 +114,7 @@ func IDKey(id string) []byte { return instanceIDKey(id) }
 
 // PutInstance writes the record of a new instance, or of one whose state stays.
 func PutInstance(w Writer, k InstanceKey, in *Instance) {
-	w.Put(k.RecordKey(), instanceUpgrades.encodeJSON(in))
+	w.Put(k.RecordKey(), in.encode())
 }
 
 // CreateInstance writes everything that makes a new instance known.
@@ -157,15 +157,6 @@ func GetInstance(r store.Reader, k InstanceKey) (*Instance, error) {
 		return nil, err
 	}
 	return DecodeInstance(value)
-}
-
-// DecodeInstance decodes an instance record.
-func DecodeInstance(value []byte) (*Instance, error) {
-	var in Instance
-	if err := instanceUpgrades.decodeJSON(value, &in); err != nil {
-		return nil, fmt.Errorf("instance record: %w", err)
-	}
-	return &in, nil
 }
 
 // PurgeInstance removes everything that instance k has left.
