@@ -31,6 +31,7 @@ type running struct {
 	clock      clock.Clock
 	store      store.Store
 	blobs      blobstore.Driver
+	signer     *signedurl.Signer
 	journal    *poison.Journal
 	committer  *store.Committer
 	env        *unit.Env
@@ -119,16 +120,18 @@ func (r *running) openStores() (err error) {
 		if err := os.MkdirAll(c.Data, 0o700); err != nil {
 			return fmt.Errorf("perdure: data folder: %w", err)
 		}
-		r.store, err = pebble.Open(path, &pebble.Options{Logger: c.Logger, OnFatal: r.fail})
+		opened, err := pebble.Open(path, &pebble.Options{Logger: c.Logger, OnFatal: r.fail})
 		if err != nil {
 			return fmt.Errorf("perdure: open the store: %w", err)
 		}
+		r.store = opened
 	}
-	if r.blobs, err = blobstore.Open(context.Background(), blobs, blobstore.Options{}); err != nil {
-		return fmt.Errorf("perdure: open the blobs: %w", err)
-	}
-	signer, err := signedurl.OpenKeys(blobstore.OS, keys)
+	driver, err := blobstore.Open(context.Background(), blobs, blobstore.Options{})
 	if err != nil {
+		return fmt.Errorf("%w: Blobs: %w", ErrConfig, err)
+	}
+	r.blobs = driver
+	if r.signer, err = signedurl.OpenKeys(blobstore.OS, keys); err != nil {
 		return fmt.Errorf("perdure: signing keys: %w", err)
 	}
 	if r.journal, err = poison.Open(journal); err != nil {
@@ -136,7 +139,7 @@ func (r *running) openStores() (err error) {
 	}
 	r.env = &unit.Env{
 		Snapshot: r.store.Snapshot, Now: r.clock.Now,
-		Blobs: &signedBlobs{Driver: r.blobs, Signer: signer},
+		Blobs: &signedBlobs{Driver: r.blobs, Signer: r.signer},
 	}
 	r.committer = store.NewCommitter(r.store, store.CommitterOptions{
 		Busy: func() bool { return r.engine != nil && r.engine.Busy() },

@@ -64,17 +64,13 @@ func (r *running) openHTTP(p *parts) (err error) {
 			return fmt.Errorf("%w: Handle %q: %w", ErrConfig, h.pattern, err)
 		}
 	}
-	if err := handle(mux, "GET /healthz", http.HandlerFunc(r.health)); err != nil {
-		return fmt.Errorf("%w: %w", ErrConfig, err)
-	}
-	signed, ok := r.env.Blobs.(*signedBlobs)
-	if ok {
-		mux.Handle(signedurl.Path, &signedurl.Handler{
-			Signer: signed.Signer, Snapshot: r.store.Snapshot, Open: r.blobs.Open, Now: r.clock.Now, Log: c.Logger,
-			Fail: func(w http.ResponseWriter, _ *http.Request, status int, detail string) {
-				NewProblem(status, detail).Write(w)
-			},
-		})
+	for pattern, h := range map[string]http.Handler{
+		"GET /healthz":          http.HandlerFunc(r.health),
+		"GET " + signedurl.Path: r.links(),
+	} {
+		if err := handle(mux, pattern, h); err != nil {
+			return fmt.Errorf("%w: %w", ErrConfig, err)
+		}
 	}
 	r.handler = httpapi.Problems(mux)
 	if len(hosts) == 0 { // no functions and no listener: nobody is let in
@@ -85,6 +81,16 @@ func (r *running) openHTTP(p *parts) (err error) {
 		return fmt.Errorf("%w: Hosts, TrustedOrigins: %w", ErrConfig, err)
 	}
 	return nil
+}
+
+// links serves the signed links to blobs.
+func (r *running) links() http.Handler {
+	return &signedurl.Handler{
+		Signer: r.signer, Snapshot: r.store.Snapshot, Open: r.blobs.Open, Now: r.clock.Now, Log: r.config.Logger,
+		Fail: func(w http.ResponseWriter, _ *http.Request, status int, detail string) {
+			NewProblem(status, detail).Write(w)
+		},
+	}
 }
 
 // handle is mux.Handle with an error instead of a panic.

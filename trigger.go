@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"path"
+	"io/fs"
 	"reflect"
 	"regexp"
 	"strconv"
@@ -64,7 +64,8 @@ type trigger struct {
 // pattern, such as "{fileId}" or "raw/{id}.json": an expression stands for one or more
 // characters without "/", and at the end, as "{path...}", for the rest. In takes the
 // expressions by path tags, what the event says by a field of type blob.Event tagged
-// body, and the blob's bytes by bind. Each event is handled in one unit of work.
+// body, and the blob's bytes by bind. Keys may also use {blob.container}, {blob.name} and
+// {blob.size}. Each event is handled in one unit of work.
 func OnBlob[In, Out any](c *blob.ContainerRef, pattern string, fn func(context.Context, *In) (*Out, error), opts ...TriggerOption) Part {
 	t := &trigger{
 		name: "blob/" + c.ResourceName() + "/" + pattern, blobs: c, pattern: pattern,
@@ -144,7 +145,7 @@ var patternExpression = regexp.MustCompile(`\{([A-Za-z_][A-Za-z0-9_]*)(\.\.\.)?\
 // compilePattern turns a pattern such as "raw/{id}.json" into a regular expression
 // with one group for each name.
 func compilePattern(pattern string) (*regexp.Regexp, []string, error) {
-	if pattern == "" || path.Clean(pattern) != pattern || pattern[0] == '/' {
+	if !fs.ValidPath(pattern) || pattern == "." {
 		return nil, nil, fmt.Errorf("want a relative path without empty parts, such as {id} or raw/{id}.json")
 	}
 	var (

@@ -332,15 +332,17 @@ func TestEvent(t *testing.T) {
 		ID    string `path:"fileId"`
 		Event order  `body:""`
 		Meta  row    `bind:"metadata/{container}/{fileId}"`
+		Size  row    `bind:"metadata/{blob.size}"`
 	}
 	fx := newFixture()
+	fx.metadata.rows["12"] = reflect.ValueOf(row{Size: 12})
 	fx.metadata.rows["files/f1"] = reflect.ValueOf(row{Size: 3})
-	trig := binding.Trigger{Function: "start", Path: []string{"fileId"}, Metadata: []string{"container"}}
+	trig := binding.Trigger{Function: "start", Path: []string{"fileId"}, Metadata: []string{"container", "blob.size"}}
 	plan, err := binding.CompileInput(reflect.TypeFor[in](), trig, fx.env)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ev := binding.NewEvent(map[string]string{"fileId": "f1"}, map[string]string{"container": "files"}, []byte(`{"id":"e"}`))
+	ev := binding.NewEvent(map[string]string{"fileId": "f1"}, map[string]string{"container": "files", "blob.size": "12"}, []byte(`{"id":"e"}`))
 	v, err := plan.Decode(t.Context(), ev)
 	if err == nil {
 		err = plan.Load(t.Context(), ev, v)
@@ -348,7 +350,7 @@ func TestEvent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := v.Interface().(*in); got.ID != "f1" || got.Event.ID != "e" || got.Meta.Size != 3 {
+	if got := v.Interface().(*in); got.ID != "f1" || got.Event.ID != "e" || got.Meta.Size != 3 || got.Size.Size != 12 {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -123,6 +123,9 @@ func (s scope) resolve(e expr) (lookup, error) {
 	if len(e) == 1 {
 		return s.resolveBare(e[0])
 	}
+	if name := strings.Join(e, "."); slices.Contains(s.in.trigger.Metadata, name) {
+		return metadataLookup(name), nil
+	}
 	rest := e[1:]
 	switch source := e[0]; source {
 	case "path":
@@ -185,7 +188,7 @@ func (s scope) resolveBare(name string) (lookup, error) {
 		return paramLookup(found)
 	}
 	if slices.Contains(trig.Metadata, name) {
-		return func(v values) (string, error) { return v.request.metadata[name], nil }, nil
+		return metadataLookup(name), nil
 	}
 	known := slices.Concat(trig.Path, trig.Metadata)
 	for _, p := range s.in.Params {
@@ -194,6 +197,10 @@ func (s scope) resolveBare(name string) (lookup, error) {
 		}
 	}
 	return nil, fmt.Errorf("no parameter has this name%s", suggest(name, known))
+}
+
+func metadataLookup(name string) lookup {
+	return func(v values) (string, error) { return v.request.metadata[name], nil }
 }
 
 func (s scope) resolvePath(name string) (lookup, error) {

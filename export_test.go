@@ -1,0 +1,42 @@
+package perdure
+
+import (
+	"context"
+	"slices"
+)
+
+// Settle waits until nothing runs in the app and nothing could run at its present time.
+func (a *App) Settle(ctx context.Context) error {
+	r := a.running.Load()
+	for {
+		if err := r.dispatcher.Idle(ctx); err != nil {
+			return err
+		}
+		r.engine.WaitIdle()
+		// The engine may have published what the dispatcher now runs; nothing it runs
+		// goes unnoticed, for both count what they have under way.
+		if !r.engine.Busy() {
+			return r.dispatcher.Idle(ctx)
+		}
+	}
+}
+
+// MatchPattern matches a blob's name with a pattern and returns the values of its names.
+func MatchPattern(pattern, name string) (values map[string]string, names []string, err error) {
+	re, names, err := compilePattern(pattern)
+	if err != nil {
+		return nil, nil, err
+	}
+	m := re.FindStringSubmatch(name)
+	if m == nil {
+		return nil, names, nil
+	}
+	values = map[string]string{}
+	for i, v := range m[1:] {
+		values[names[i]] = v
+	}
+	return values, slices.Clone(names), nil
+}
+
+// LostEvents is the function whose dead letters are the events that no instance took.
+const LostEvents = undelivered
