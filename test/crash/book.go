@@ -36,8 +36,8 @@ func (b *book) all() []*file {
 	return b.files[:len(b.files):len(b.files)]
 }
 
-// pick returns a known file whose life goes on and that nobody works with, locked;
-// nil when it finds none.
+// pick returns a known file with which something may happen and that nobody works
+// with, locked; nil when it finds none. Most have not ended.
 func (b *book) pick(rng *rand.Rand) *file {
 	all := b.all()
 	for range min(len(all), 20) {
@@ -46,7 +46,7 @@ func (b *book) pick(rng *rand.Rand) *file {
 		if !f.mu.TryLock() {
 			continue
 		}
-		if f.id != "" && (!f.hasEnded() || rng.IntN(8) == 0) {
+		if f.id != "" && !f.left && (!f.hasEnded() || rng.IntN(8) == 0) {
 			return f
 		}
 		f.mu.Unlock()

@@ -83,6 +83,7 @@ type file struct {
 	key   string // of idempotence; empty without
 	id    string // empty while unknown
 	acked bool   // the upload was
+	left  bool   // alone: nobody decides about it, so that it expires if the wait is short
 
 	tried [2][]attempt // by stage
 	seen  *row         // the latest the program said
@@ -140,6 +141,7 @@ func newFile(rng *rand.Rand, number int) *file {
 	if rng.IntN(2) == 0 {
 		f.key = fmt.Sprintf("key-%s-%d", f.name, f.seed)
 	}
+	f.left = rng.IntN(6) == 0
 	content := f.bytes()
 	f.size = len(content)
 	sum := sha256.Sum256(content)

@@ -98,7 +98,7 @@ func plan(rng *rand.Rand, kills int, only failpoint.Point) []round {
 func roundFor(rng *rand.Rand, p failpoint.Point) round {
 	r := round{wait: 72 * time.Hour, idle: 1 + rng.IntN(5)}
 	if rng.IntN(3) == 0 {
-		r.wait = time.Duration(500+rng.IntN(2500)) * time.Millisecond
+		r.wait = time.Duration(100+rng.IntN(1500)) * time.Millisecond
 	}
 	if cause, ok := atStart[p]; ok {
 		r.kills = []kill{{when: atRest}, {atPoint, cause, 1 + rng.IntN(2)}, {atPoint, p, 1}}

@@ -129,6 +129,18 @@ func (s *server) kill() error {
 	return s.output.trouble()
 }
 
+// dump makes a program that lives, and should do something, say what its goroutines do,
+// and ends it.
+func (s *server) dump() {
+	if s.process.Process.Signal(syscall.SIGQUIT) != nil {
+		return // it is dead
+	}
+	select {
+	case <-s.exited:
+	case <-time.After(10 * time.Second):
+	}
+}
+
 // stop ends the program as Ctrl-C does.
 func (s *server) stop() error {
 	if err := s.process.Process.Signal(os.Interrupt); err != nil {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -88,8 +90,11 @@ func (w *world) life(ctx context.Context, rng *rand.Rand, r round, k kill, calm 
 	if errors.Is(err, errDown) {
 		err = nil // whether it should be is said by kill
 	}
-	if err = errors.Join(err, s.kill()); err != nil {
-		return fmt.Errorf("%w\nthe program wrote:\n%s", err, s.output.tail())
+	if err != nil {
+		return w.explain(s, err)
+	}
+	if err := s.kill(); err != nil {
+		return err
 	}
 	name := k.String()
 	if k.when == atPoint {
@@ -100,6 +105,13 @@ func (w *world) life(ctx context.Context, rng *rand.Rand, r round, k kill, calm 
 	}
 	w.hits[name]++
 	return nil
+}
+
+// explain keeps what the program wrote, and what it does if it lives, beside an error.
+func (w *world) explain(s *server, err error) error {
+	s.dump()
+	log := filepath.Join(filepath.Dir(w.data), "program.log")
+	return errors.Join(err, s.kill(), os.WriteFile(log, []byte(s.output.text()), 0o600))
 }
 
 var atRandomly = kill{when: atRandom}.String()
@@ -175,6 +187,7 @@ func (w *world) check(ctx context.Context, c *client) error {
 func (w *world) rest(ctx context.Context, c *client) error {
 	// A file of its own, so that all that was stored before it has had its turn.
 	f := w.book.add()
+	f.left = false
 	err := c.upload(ctx, f)
 	if err == nil {
 		err = c.decide(ctx, f, forUpload, verdict{Approved: true})
@@ -190,7 +203,7 @@ func (w *world) rest(ctx context.Context, c *client) error {
 // settle waits until no file is in a state that passes by itself, and returns the list
 // that shows it.
 func (w *world) settle(ctx context.Context, c *client, busy func(*row) bool) ([]row, error) {
-	for deadline := time.Now().Add(3 * patience); ; wait(ctx, 50*time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; wait(ctx, 50*time.Millisecond) {
 		rows, err := c.list(ctx)
 		if err == nil {
 			err = w.book.compare(rows)
@@ -298,13 +311,11 @@ func (w *world) step(ctx context.Context, c *client, rng *rand.Rand, f *file, fr
 		if err := c.upload(ctx, f); err != nil {
 			return err
 		}
-		switch rng.IntN(4) {
-		case 0:
+		switch n := rng.IntN(4); {
+		case n == 0 && f.key != "":
+			return c.upload(ctx, f)
+		case n == 1 && !f.left:
 			return c.decide(ctx, f, forUpload, yes) // before the trigger ran
-		case 1:
-			if f.key != "" {
-				return c.upload(ctx, f)
-			}
 		}
 		return nil
 	}
@@ -339,9 +350,11 @@ func (w *world) finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = w.end(ctx, s)
-	if err = errors.Join(err, s.stop()); err != nil {
-		return fmt.Errorf("at the end: %w\nthe program wrote:\n%s", err, s.output.tail())
+	if err := w.end(ctx, s); err != nil {
+		return fmt.Errorf("at the end: %w", w.explain(s, err))
+	}
+	if err := s.stop(); err != nil {
+		return err
 	}
 	w.folder, err = w.book.lookInto(ctx, w.data)
 	return err
