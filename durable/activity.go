@@ -41,13 +41,13 @@ func (a *Activity[In, Out]) Impl(f func(ctx context.Context, in In) (Out, error)
 			Run: func(ctx context.Context, input []byte) ([]byte, error) {
 				in, err := decode[In](input)
 				if err != nil {
-					return nil, Final(fmt.Errorf("input of activity %q: %w", a.name, err))
+					return nil, decodeError("input", err)
 				}
 				out, err := f(ctx, in)
 				if err != nil {
 					return nil, err
 				}
-				return encodeResult(a.name, out)
+				return encodeResult(out)
 			},
 		})
 	}}
@@ -62,10 +62,8 @@ func (a *Activity[In, Out]) Call(ctx *Context, in In, opts ...CallOption) (Out, 
 // Start calls the activity without waiting.
 func (a *Activity[In, Out]) Start(ctx *Context, in In, opts ...CallOption) *Task[Out] {
 	o := callOptions(opts)
-	return &Task[Out]{
-		call:   ctx.m.Schedule(a.name, mustEncode("input of activity", a.name, in), o.Encode()),
-		decode: decodeResult[Out]("activity", a.name),
-	}
+	call := ctx.m.Schedule(a.name, mustEncode("input of activity", a.name, in), o.Encode())
+	return newTask[Out](call, "activity", a.name)
 }
 
 // Step runs f inline and keeps its result: a replay takes the result from history
@@ -79,9 +77,9 @@ func Step[T any](ctx *Context, name string, f func(ctx context.Context) (T, erro
 		if err != nil {
 			return nil, err
 		}
-		return encodeResult(name, v)
+		return encodeResult(v)
 	})
-	return (&Task[T]{call: call, decode: decodeResult[T]("step", name)}).result()
+	return newTask[T](call, "step", name).result()
 }
 
 // Heartbeat says that a running activity is alive, and keeps progress, any JSON
@@ -151,27 +149,26 @@ func decode[T any](b []byte) (T, error) {
 	return v, err
 }
 
-func decodeResult[T any](what, name string) func([]byte) (T, error) {
-	return func(b []byte) (T, error) {
-		v, err := decode[T](b)
-		if err != nil {
-			return v, &Error{Code: "decode", Message: fmt.Sprintf("result of %s %q: %v", what, name, err), Final: true}
-		}
-		return v, nil
-	}
-}
-
 // encodeResult encodes what user code returned.
-func encodeResult(name string, v any) ([]byte, error) {
+func encodeResult(v any) ([]byte, error) {
 	b, err := json.Marshal(v)
 	if err != nil {
-		return nil, Final(fmt.Errorf("result of %q: %w", name, err))
+		return nil, Final(fmt.Errorf("result: %w", err))
 	}
 	if len(b) > engine.MaxPayload {
-		return nil, Final(fmt.Errorf("%w: result of %q: %d bytes, want at most %d; keep it in a blob and return its name",
-			ErrInvalid, name, len(b), engine.MaxPayload))
+		return nil, Final(fmt.Errorf("%w: result of %d bytes, want at most %d; keep it in a blob and return its name",
+			ErrInvalid, len(b), engine.MaxPayload))
 	}
 	return b, nil
+}
+
+// encodeArgument encodes what is handed to an orchestration from outside.
+func encodeArgument(what, name string, v any) ([]byte, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s %q: %w", ErrInvalid, what, name, err)
+	}
+	return b, nil // the engine bounds its size
 }
 
 // mustEncode encodes what an orchestration hands over. What cannot be encoded is a

@@ -69,7 +69,7 @@ type Instance struct {
 func instanceOf(rec *records.Instance) *Instance {
 	return &Instance{
 		ID: rec.ID, Name: rec.Name, State: State(rec.State.String()), Created: rec.Created, Ended: rec.Ended,
-		Output: rec.Output, Err: asError(rec.Failure), Reason: rec.Reason, Status: rec.Status, Tags: rec.Tags,
+		Output: rec.Output, Err: asError("", rec.Failure), Reason: rec.Reason, Status: rec.Status, Tags: rec.Tags,
 	}
 }
 
@@ -115,7 +115,7 @@ func (o *Orchestration[In, Out]) output(in *Instance) (Out, error) {
 	}
 	out, err := decode[Out](in.Output)
 	if err != nil {
-		return zero, fmt.Errorf("output of instance %q: %w", in.ID, err)
+		return zero, decodeError(fmt.Sprintf("output of instance %q", in.ID), err)
 	}
 	return out, nil
 }
@@ -221,7 +221,7 @@ func (c *Client) Complete(ctx context.Context, token string, result any) error {
 	if err := outside(ctx); err != nil {
 		return err
 	}
-	out, err := encodeResult("completion", result)
+	out, err := encodeResult(result)
 	if err != nil {
 		return err
 	}
@@ -233,7 +233,7 @@ func (c *Client) Fail(ctx context.Context, token string, cause error) error {
 	if err := outside(ctx); err != nil {
 		return err
 	}
-	return c.e.CompleteActivity(ctx, token, nil, failureOf(cause))
+	return c.e.CompleteActivity(ctx, token, nil, engine.FailureOf(cause))
 }
 
 // Query selects instances for List. Zero fields select everything.

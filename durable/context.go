@@ -17,6 +17,7 @@ import (
 // It is for the goroutine of its orchestration alone.
 type Context struct {
 	m       *replay.Machine
+	log     *slog.Logger
 	cleanUp []cleanUp
 }
 
@@ -47,7 +48,7 @@ func (c *Context) Logger() *slog.Logger {
 	if c.m.Replaying() {
 		return slog.New(slog.DiscardHandler)
 	}
-	return slog.Default().With("instance", c.m.Instance, "orchestration", c.m.Name)
+	return c.log.With("instance", c.m.Instance, "orchestration", c.m.Name)
 }
 
 // SetStatus sets the custom status that Client.Get shows. It panics when v cannot
@@ -72,8 +73,10 @@ func (c *Context) Sleep(d time.Duration) error {
 
 // Timer starts a timer that is done after d, with the time at which it was due.
 func (c *Context) Timer(d time.Duration) *Task[time.Time] {
-	due := c.m.Now().Add(d)
-	return &Task[time.Time]{call: c.m.Timer(due), decode: func([]byte) (time.Time, error) { return due, nil }}
+	call := c.m.Timer(c.m.Now().Add(d))
+	return &Task[time.Time]{call: call, what: "timer", decode: func([]byte) (time.Time, error) {
+		return time.Unix(0, call.Due).UTC(), nil
+	}}
 }
 
 // CancelTask gives up what a task waits for: a running activity has its context

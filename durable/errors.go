@@ -2,7 +2,6 @@ package durable
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/perdure/perdure/internal/engine"
@@ -59,6 +58,8 @@ type Error struct {
 	Final bool
 	// Attempts is how often the call was made.
 	Attempts int
+
+	call string // what failed, for people
 }
 
 // NewError returns an error with a code.
@@ -66,12 +67,17 @@ func NewError(code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// Error implements error.
+// Error names the call that failed, if one did, and says how often it was made if
+// that was more than once.
 func (e *Error) Error() string {
-	if e.Attempts > 1 {
-		return fmt.Sprintf("%s (%d attempts)", e.Message, e.Attempts)
+	text := e.Message
+	if e.call != "" {
+		text = e.call + ": " + text
 	}
-	return e.Message
+	if e.Attempts > 1 {
+		text += fmt.Sprintf(" (%d attempts)", e.Attempts)
+	}
+	return text
 }
 
 // Is reports whether target is an *Error with the same, non-empty code.
@@ -88,7 +94,7 @@ func (e *Error) Is(target error) bool {
 
 // Failure returns how the error is kept in history.
 func (e *Error) Failure() *history.Failure {
-	return &history.Failure{Type: e.Code, Message: e.Message, NonRetryable: e.Final, Attempts: uint32(max(e.Attempts, 0))}
+	return &history.Failure{Type: e.Code, Message: e.Message, NonRetryable: e.Final}
 }
 
 // Final returns err so that it is not retried. Its code, if it has one, is kept.
@@ -106,19 +112,24 @@ func (f *final) Unwrap() error { return f.err }
 
 // Failure implements engine.Failer.
 func (f *final) Failure() *history.Failure {
-	failure := &history.Failure{Message: f.err.Error()}
-	var e *Error
-	if errors.As(f.err, &e) {
-		failure.Type = e.Code
-	}
+	failure := engine.FailureOf(f.err)
 	failure.NonRetryable = true
 	return failure
 }
 
-// asError returns the error that a failure stands for.
-func asError(f *history.Failure) error {
+// asError returns the error that the failure of a call stands for.
+func asError(call string, f *history.Failure) error {
 	if f == nil {
 		return nil
 	}
-	return &Error{Code: f.Type, Message: f.Message, Final: f.NonRetryable, Attempts: int(f.Attempts)}
+	return &Error{Code: f.Type, Message: f.Message, Final: f.NonRetryable, Attempts: int(f.Attempts), call: call}
 }
+
+// decodeError is the failure of a value that does not fit its type.
+func decodeError(what string, err error) *Error {
+	return &Error{Code: DecodeCode, Message: fmt.Sprintf("%s: %v", what, err), Final: true}
+}
+
+// DecodeCode is the code of an error that says that a stored value does not fit the
+// type that the program has for it now.
+const DecodeCode = "decode"

@@ -40,7 +40,7 @@ func (e *Event[T]) Wait(ctx *Context, opts ...WaitOption) (T, error) {
 
 // Await begins to wait for the event.
 func (e *Event[T]) Await(ctx *Context) *Task[T] {
-	return &Task[T]{call: ctx.m.Await(e.name), decode: decodeResult[T]("event", e.name)}
+	return newTask[T](ctx.m.Await(e.name), "event", e.name)
 }
 
 // Raise raises the event for the instance called id as part of the unit of work of
@@ -63,7 +63,7 @@ func (e *Event[T]) Raise(ctx context.Context, id string, payload T, opts ...Rais
 }
 
 func (e *Event[T]) request(id string, payload T, opts []RaiseOption) (unit.Raise, error) {
-	b, err := encodeResult(e.name, payload)
+	b, err := encodeArgument("payload of event", e.name, payload)
 	if err != nil {
 		return unit.Raise{}, err
 	}

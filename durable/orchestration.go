@@ -56,9 +56,9 @@ func (o *Orchestration[In, Out]) Impl(f func(ctx *Context, in In) (Out, error), 
 		impl := engine.Orchestration{Name: o.name, Code: func(m *replay.Machine, input []byte) ([]byte, error) {
 			in, err := decode[In](input)
 			if err != nil {
-				return nil, fmt.Errorf("input of orchestration %q: %w", o.name, err)
+				return nil, &replay.FailureError{Failure: decodeError(fmt.Sprintf("input of orchestration %q", o.name), err).Failure()}
 			}
-			ctx := &Context{m: m}
+			ctx := &Context{m: m, log: e.Logger()}
 			out, err := f(ctx, in)
 			if err != nil {
 				var next *replay.Continue
@@ -66,7 +66,7 @@ func (o *Orchestration[In, Out]) Impl(f func(ctx *Context, in In) (Out, error), 
 					return nil, next
 				}
 				ctx.undo()
-				return nil, &replay.FailureError{Failure: failureOf(err)}
+				return nil, &replay.FailureError{Failure: engine.FailureOf(err)}
 			}
 			return mustEncode("output of orchestration", o.name, out), nil
 		}}
@@ -75,16 +75,6 @@ func (o *Orchestration[In, Out]) Impl(f func(ctx *Context, in In) (Out, error), 
 		}
 		return e.RegisterOrchestration(impl)
 	}}
-}
-
-func failureOf(err error) *history.Failure {
-	var f engine.Failer
-	if errors.As(err, &f) {
-		failure := f.Failure()
-		failure.Message = err.Error()
-		return failure
-	}
-	return &history.Failure{Message: err.Error()}
 }
 
 // Start starts an instance as part of the unit of work of ctx and returns its id.
@@ -106,7 +96,7 @@ func (o *Orchestration[In, Out]) Start(ctx context.Context, in In, opts ...Start
 }
 
 func (o *Orchestration[In, Out]) request(in In, opts []StartOption) (engine.StartRequest, error) {
-	input, err := encodeResult(o.name, in)
+	input, err := encodeArgument("input of orchestration", o.name, in)
 	if err != nil {
 		return engine.StartRequest{}, err
 	}
@@ -131,7 +121,7 @@ func (o *Orchestration[In, Out]) Begin(ctx *Context, in In, opts ...ChildOption)
 	}
 	options := history.CallOptions{Tags: c.tags}
 	call, _ := ctx.m.StartChild(o.name, c.id, mustEncode("input of orchestration", o.name, in), options.Encode())
-	return &Task[Out]{call: call, decode: decodeResult[Out]("orchestration", o.name)}
+	return newTask[Out](call, "orchestration", o.name)
 }
 
 // ContinueAsNew, returned by the orchestration itself, ends its history and starts

@@ -772,7 +772,7 @@ func TestNotRegistered(t *testing.T) {
 	if _, err := wait.StartWith(t.Context(), env.Client, 0); !errors.Is(err, durable.ErrNotRegistered) {
 		t.Fatalf("unknown orchestration: %v", err)
 	}
-	if _, err := durabletest.Run(env, greetAll, nil); err == nil || !strings.Contains(err.Error(), `"hello" is not registered`) {
+	if _, err := durabletest.Run(env, greetAll, nil); err == nil || !strings.Contains(err.Error(), `activity "hello": not registered`) {
 		t.Fatalf("unknown activity: %v", err)
 	}
 }

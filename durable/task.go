@@ -2,6 +2,7 @@ package durable
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/perdure/perdure/internal/replay"
@@ -10,7 +11,13 @@ import (
 // Task is something an orchestration has begun and can wait for.
 type Task[T any] struct {
 	call   *replay.Call
+	what   string // what was called, for errors
 	decode func([]byte) (T, error)
+}
+
+// newTask returns the task of a call whose result is JSON.
+func newTask[T any](call *replay.Call, kind, name string) *Task[T] {
+	return &Task[T]{call: call, what: fmt.Sprintf("%s %q", kind, name), decode: decode[T]}
 }
 
 // Awaitable is a Task of any type.
@@ -54,9 +61,13 @@ func (t *Task[T]) result() (T, error) {
 	var zero T
 	data, failure := t.call.Result()
 	if failure != nil {
-		return zero, asError(failure)
+		return zero, asError(t.what, failure)
 	}
-	return t.decode(data)
+	v, err := t.decode(data)
+	if err != nil {
+		return zero, &Error{Code: DecodeCode, Message: "result: " + err.Error(), Final: true, call: t.what}
+	}
+	return v, nil
 }
 
 // All waits for every task and returns the results in the order of the tasks. If

@@ -8,12 +8,14 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/perdure/perdure/internal/failpoint"
 	"github.com/perdure/perdure/internal/history"
 	"github.com/perdure/perdure/internal/poison"
 	"github.com/perdure/perdure/internal/records"
+	"github.com/perdure/perdure/internal/store"
 	"github.com/perdure/perdure/internal/unit"
 )
 
@@ -24,22 +26,19 @@ type Failer interface {
 	Failure() *history.Failure
 }
 
-// failureOf returns how an error is kept.
-func failureOf(err error) *history.Failure {
+// FailureOf returns how an error is kept in history: with the code of the first
+// error in it that has one, and the whole text.
+func FailureOf(err error) *history.Failure {
+	failure := &history.Failure{}
 	var f Failer
-	if errors.As(err, &f) {
-		failure := *f.Failure()
-		if failure.Message == "" {
-			failure.Message = err.Error()
-		}
-		return &failure
-	}
 	switch {
+	case errors.As(err, &f):
+		failure = f.Failure()
 	case errors.Is(err, ErrTimeout), errors.Is(err, context.DeadlineExceeded):
-		return &history.Failure{Type: TimeoutType, Message: err.Error()}
-	default:
-		return &history.Failure{Message: err.Error()}
+		failure.Type = TimeoutType
 	}
+	failure.Message, failure.Attempts = err.Error(), 0
+	return failure
 }
 
 // attempt runs a task once and hands its outcome to the instance.
@@ -47,30 +46,12 @@ func (e *Engine) attempt(t *task) {
 	if e.isStopping() {
 		return // it runs again after the next start
 	}
-	if t.run == nil {
-		e.complete(t, nil, nil, &history.Failure{
-			Type: NotRegisteredType, NonRetryable: true,
-			Message: fmt.Sprintf("activity %q is not registered", t.name),
-		})
-		return
-	}
-	if wait := t.opts.ScheduleToStart; wait > 0 && t.kept.Attempts == 0 && e.now().After(t.since.Add(wait)) {
-		e.complete(t, nil, nil, &history.Failure{
-			Type: TimeoutType, NonRetryable: true,
-			Message: fmt.Sprintf("%q did not start within %v", t.name, wait),
-		})
-		return
-	}
-	if t.kept.Deaths >= e.opts.MaxDeaths {
-		e.complete(t, nil, nil, &history.Failure{
-			Type: DeathsType, NonRetryable: true,
-			Message: fmt.Sprintf("%q: the process died %d times while it ran", t.name, t.kept.Deaths),
-		})
+	if failure := e.unrunnable(t); failure != nil {
+		e.complete(t, nil, nil, nil, failure)
 		return
 	}
 	if t.kept.Deaths > 0 {
-		again := func() { e.pool.dispatch(t) }
-		release, ok := e.journal.Alone(again)
+		release, ok := e.journal.Alone(func() { e.pool.dispatch(t) })
 		if !ok {
 			return
 		}
@@ -78,25 +59,60 @@ func (e *Engine) attempt(t *task) {
 	}
 	ctx, cancel, err := t.begin(e)
 	if err != nil {
-		return // nobody wants it any more
+		if t.step { // the code still waits for it
+			e.complete(t, nil, nil, nil, FailureOf(err))
+		}
+		return
 	}
 	defer cancel(nil)
 	u := unit.New(e.opts.Env)
+	ended := false
+	defer func() {
+		if !ended {
+			u.Discarded() // the function called Goexit: pool.do goes on with it
+		}
+	}()
 	ctx = unit.With(context.WithValue(ctx, runKey{}, Task{e, t}), u)
 	out, err := e.call(ctx, t, u, cancel)
+	ended = true
 	e.outcome(t, u, out, err)
 }
 
+// unrunnable says why a task must not run, or nil.
+func (e *Engine) unrunnable(t *task) *history.Failure {
+	fail := func(kind, format string, args ...any) *history.Failure {
+		return &history.Failure{Type: kind, NonRetryable: true, Message: fmt.Sprintf(format, args...)}
+	}
+	if t.run == nil {
+		return fail(NotRegisteredType, "not registered in this program")
+	}
+	if wait := t.opts.ScheduleToStart; wait > 0 && t.kept.Attempts == 0 && e.now().After(t.since.Add(wait)) {
+		return fail(TimeoutType, "did not start within %v", wait)
+	}
+	if t.kept.Deaths >= e.opts.MaxDeaths {
+		return fail(DeathsType, "the process died %d times while it ran", t.kept.Deaths)
+	}
+	return nil
+}
+
 // call runs the user's function: on this goroutine, or beside it when a timeout
-// may have to end the attempt without the function's help.
+// may have to end the attempt without the function's help. The function and the
+// timeouts race for the right to end the attempt: what comes second has no effect.
 func (e *Engine) call(ctx context.Context, t *task, u *unit.Unit, cancel context.CancelCauseFunc) ([]byte, error) {
 	if t.opts.StartToClose <= 0 && t.opts.Heartbeat <= 0 {
 		return e.invoke(ctx, t)
 	}
+	var ended atomic.Bool
+	expired := make(chan error, 1)
 	expire := func(what string, d time.Duration) func() {
 		return func() {
+			if !ended.CompareAndSwap(false, true) {
+				return
+			}
+			err := fmt.Errorf("%w: no %s within %v", ErrTimeout, what, d)
 			u.Discarded() // before anybody learns of it: a late run cannot commit
-			cancel(fmt.Errorf("%w: %q: no %s within %v", ErrTimeout, t.name, what, d))
+			cancel(err)
+			expired <- err
 		}
 	}
 	if d := t.opts.StartToClose; d > 0 {
@@ -105,15 +121,9 @@ func (e *Engine) call(ctx context.Context, t *task, u *unit.Unit, cancel context
 	}
 	if d := t.opts.Heartbeat; d > 0 {
 		timer := e.clock.AfterFunc(d, expire("heartbeat", d))
-		t.mu.Lock()
-		t.beat = timer
-		t.mu.Unlock()
-		defer func() {
-			timer.Stop()
-			t.mu.Lock()
-			t.beat = nil
-			t.mu.Unlock()
-		}()
+		defer timer.Stop()
+		t.setBeat(timer)
+		defer t.setBeat(nil)
 	}
 	type result struct {
 		out []byte
@@ -127,16 +137,12 @@ func (e *Engine) call(ctx context.Context, t *task, u *unit.Unit, cancel context
 	}()
 	select {
 	case r := <-done:
-		if cause := context.Cause(ctx); errors.Is(cause, ErrTimeout) {
-			return nil, cause // it ended after its unit had been closed
+		if ended.CompareAndSwap(false, true) {
+			return r.out, r.err
 		}
-		return r.out, r.err
-	case <-ctx.Done():
-		if cause := context.Cause(ctx); errors.Is(cause, ErrTimeout) {
-			return nil, cause
-		}
-		r := <-done // canceled, not timed out: the function is asked to end
-		return r.out, r.err
+		return nil, <-expired
+	case err := <-expired:
+		return nil, err
 	}
 }
 
@@ -153,7 +159,7 @@ func (e *Engine) invoke(ctx context.Context, t *task) (out []byte, err error) {
 		if value := recover(); value != nil {
 			e.log.Error("durable activity panicked", "activity", t.name, "instance", t.instance,
 				"panic", value, "stack", string(debug.Stack()))
-			err = &panicError{fmt.Sprintf("%q panicked: %v", t.name, value)}
+			err = &panicError{fmt.Sprintf("panicked: %v", value)}
 		}
 	}()
 	failpoint.Hit(failpoint.ActivityStarted)
@@ -171,50 +177,38 @@ func (p *panicError) Failure() *history.Failure {
 	return &history.Failure{Type: PanicType, Message: p.message}
 }
 
-// lost does what a job owed when user code ended its goroutine by Goexit.
-func (e *Engine) lost(j job) {
-	defer e.work.end()
-	switch {
-	case j.t != nil:
-		e.outcome(j.t, nil, nil, errGoexit)
-		if t := e.pool.next(); t != nil {
-			e.pool.do(job{t: t})
-		}
-	case j.in != nil:
-		e.stall(j.in, nil, &stallError{"orchestration ended its goroutine: runtime.Goexit called"})
-	}
-}
-
 // outcome turns the end of an attempt into what the instance learns.
 func (e *Engine) outcome(t *task, u *unit.Unit, out []byte, err error) {
 	failpoint.Hit(failpoint.ActivityRan)
+	var writes *store.Txn
+	if err == nil {
+		if writes, err = seal(u); err == nil {
+			e.complete(t, u, writes, out, nil)
+			return
+		}
+	}
+	u.Discarded()
+	e.unsuccessful(t, err)
+}
+
+// unsuccessful deals with the error of an attempt.
+func (e *Engine) unsuccessful(t *task, err error) {
 	switch {
-	case err == nil:
-		if u.ReadOnly() {
-			u.Discarded() // one snapshot is one moment: there is nothing to validate
-			u = nil
-		}
-		e.complete(t, u, out, nil)
+	case errors.Is(err, ErrPending) && t.step:
+		e.failedAttempt(t, errPendingStep)
 	case errors.Is(err, ErrPending):
-		discard(u)
 		e.await(t)
+	case e.isStopping() && e.base.Err() != nil: // it was cut off by the stop, and runs again
 	default:
-		discard(u)
-		if e.isStopping() && e.base.Err() != nil {
-			return // it was cut off by the stop, and runs again
-		}
 		e.failedAttempt(t, err)
 	}
 }
 
-func discard(u *unit.Unit) {
-	if u != nil {
-		u.Discarded()
-	}
-}
+var errPendingStep = errors.New("a step cannot be completed from outside: call an activity")
 
-// complete hands the final answer of a task to its instance.
-func (e *Engine) complete(t *task, u *unit.Unit, out []byte, failure *history.Failure) {
+// complete hands the final answer of a task to its instance. Writes, unless nil, is
+// what the sealed unit u commits with it.
+func (e *Engine) complete(t *task, u *unit.Unit, writes *store.Txn, out []byte, failure *history.Failure) {
 	ev := history.Event{Kind: history.ActivityCompleted, Seq: t.seq, Data: out}
 	switch {
 	case t.step && failure != nil:
@@ -224,29 +218,39 @@ func (e *Engine) complete(t *task, u *unit.Unit, out []byte, failure *history.Fa
 	case failure != nil:
 		ev = history.Event{Kind: history.ActivityFailed, Seq: t.seq, Failure: failure}
 	}
-	e.deliver(t.in.key, &inbound{event: ev, task: t, unit: u}, true)
+	b := &inbound{event: ev, task: t}
+	if writes != nil {
+		b.unit, b.writes = u, writes
+	}
+	e.deliver(t.in.key, b, true)
 }
 
 // failedAttempt counts a failed attempt: another one follows after a wait, or the
 // failure is final.
 func (e *Engine) failedAttempt(t *task, err error) {
-	failure := failureOf(err)
+	failure := FailureOf(err)
 	t.mu.Lock()
 	t.kept.Attempts++
 	t.kept.Error = failure.Message
 	t.conflicts = 0
-	kept := t.kept
+	kept, canceled := t.kept, t.canceled
 	t.mu.Unlock()
 	failure.Attempts = kept.Attempts
+	if t.step && canceled != nil {
+		failure.NonRetryable = true
+		if errors.Is(err, context.Canceled) || errors.Is(err, ErrCanceled) {
+			failure.Type = canceledType
+		}
+	}
 	if failure.NonRetryable || kept.Attempts >= max(t.opts.Attempts, 1) {
-		e.complete(t, nil, nil, failure)
+		e.complete(t, nil, nil, nil, failure)
 		return
 	}
 	e.log.Warn("durable activity failed, trying again", slog.String("activity", t.name),
 		slog.String("instance", t.instance), slog.Int("attempt", int(kept.Attempts)), slog.String("error", failure.Message))
 	wait := t.opts.Backoff(kept.Attempts)
 	kept.NextAt = e.now().Add(wait - time.Duration(rand.Int64N(int64(wait)/10+1)))
-	e.setAside(t, &kept, kept.NextAt)
+	e.setAside(t, kept, kept.NextAt)
 }
 
 // await leaves the call open until it is completed from outside.
@@ -259,26 +263,74 @@ func (e *Engine) await(t *task) {
 	if d := t.opts.StartToClose; d > 0 {
 		kept.ExpiresAt = e.now().Add(d)
 	}
-	e.setAside(t, &kept, kept.ExpiresAt)
+	e.setAside(t, kept, kept.ExpiresAt)
 }
 
 // setAside stores a task that does not run now. It is looked at again at wake,
 // unless that is zero.
-func (e *Engine) setAside(t *task, kept *records.Task, wake time.Time) {
+func (e *Engine) setAside(t *task, kept records.Task, wake time.Time) {
+	t.mu.Lock()
+	t.kept = kept
+	t.mu.Unlock()
 	e.deliver(t.in.key, &inbound{control: func(in *instance, c *change) error {
 		if in.tasks[t.seq] != t {
 			return nil // nobody wants it any more
 		}
 		t.stored = true
-		records.PutTask(&c.txn, in.key, t.seq, kept)
+		records.PutTask(&c.txn, in.key, t.seq, &kept)
 		if !wake.IsZero() {
 			c.setTimer(records.Timer{Due: wake.UnixNano(), Key: in.key, Seq: t.seq, Kind: records.TimerTask})
 		}
-		c.remove = append(c.remove, t.seq)
-		c.park = map[uint32]*records.Task{t.seq: kept}
+		c.park = t
 		c.mark()
+		if t.step && t.canceledBy() != nil {
+			// Canceled while it was on its way here: it fails as soon as it is aside.
+			c.unload, c.dirty = true, true
+		}
 		return nil
 	}}, true)
+}
+
+// taskDue goes on with a task that was set aside, or ends the wait for its
+// completion from outside.
+func (c *change) taskDue(due records.Timer) error {
+	in := c.in
+	records.DeleteTimer(&c.txn, due)
+	if in.rec.State.Ended() || in.tasks[due.Seq] != nil {
+		return nil
+	}
+	kept, err := c.e.storedTask(in.key, due.Seq)
+	switch {
+	case err != nil || kept == nil:
+		return err
+	case !kept.ExpiresAt.IsZero() && kept.ExpiresAt.UnixNano() == due.Due:
+		ev := history.Event{
+			Kind: history.ActivityFailed, Seq: due.Seq, Num: uint64(in.rec.Base),
+			Failure: &history.Failure{Type: TimeoutType, Message: "was not completed from outside in time"},
+		}
+		c.message(in.key, ev)
+		c.closeTask(&ev)
+		c.dirty = true
+	case !kept.NextAt.IsZero() && kept.NextAt.UnixNano() == due.Due:
+		kept.NextAt = time.Time{}
+		records.PutTask(&c.txn, in.key, due.Seq, kept)
+		if t := in.parked[due.Seq]; t != nil {
+			c.unpark = append(c.unpark, due.Seq)
+			c.add = append(c.add, t)
+		}
+		c.setBusy(true) // a suspended one goes on with it when it is loaded
+	}
+	return nil
+}
+
+// storedTask reads what is kept of a task.
+func (e *Engine) storedTask(k records.InstanceKey, seq uint32) (*records.Task, error) {
+	snap, err := e.store.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	defer snap.Close()
+	return records.GetTask(snap, k, seq)
 }
 
 // maxConflicts is how often an activity may be refused in a row because others

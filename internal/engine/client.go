@@ -81,7 +81,7 @@ func fingerprint(name string, input []byte) uint64 {
 }
 
 // newRecord is the record of a new instance.
-func (e *Engine) newRecord(s *unit.Start, now time.Time) *records.Instance {
+func newRecord(s *unit.Start, now time.Time) *records.Instance {
 	rec := &records.Instance{
 		ID: s.ID, Name: s.Name, State: records.Running, Created: now,
 		Tags: maps.Clone(s.Tags), StartAt: s.At.UTC(),
@@ -130,7 +130,7 @@ func (e *Engine) start(ctx context.Context, s StartRequest, follow bool) (string
 		s.ID = e.keys.id()
 	}
 	for {
-		rec := e.newRecord(&s.Start, e.now())
+		rec := newRecord(&s.Start, e.now())
 		if given {
 			rec.InputHash = fingerprint(s.Name, s.Input)
 		}
@@ -249,21 +249,25 @@ func (e *Engine) Raise(ctx context.Context, r unit.Raise) error {
 		return err
 	}
 	for {
-		key, rec, err := e.lookup(r.ID)
-		if errors.Is(err, ErrNotFound) && r.KeepFor > 0 {
-			err = e.keep(ctx, &r)
-			if errors.Is(err, store.ErrConflict) {
-				continue // the instance was started meanwhile
-			}
-			return err
-		}
+		key, err := e.find(r.ID)
 		if err != nil {
 			return err
 		}
-		if rec.State.Ended() {
-			return fmt.Errorf("%w: %q is %s", ErrEnded, r.ID, rec.State)
+		if key == 0 {
+			err = ErrNotFound
+		} else {
+			err = e.ask(ctx, key, &inbound{event: history.Event{Kind: history.EventRaised, Name: r.Name, Data: r.Payload}})
 		}
-		return e.ask(ctx, key, &inbound{event: history.Event{Kind: history.EventRaised, Name: r.Name, Data: r.Payload}})
+		switch {
+		case !errors.Is(err, ErrNotFound):
+			return err
+		case r.KeepFor <= 0:
+			return fmt.Errorf("%w: %q", err, r.ID)
+		}
+		if err := e.keep(ctx, &r); !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+		// It was started meanwhile.
 	}
 }
 
@@ -298,9 +302,12 @@ func (e *Engine) control(ctx context.Context, id string, f func(in *instance, c 
 	if err := e.Err(); err != nil {
 		return err
 	}
-	key, _, err := e.lookup(id)
+	key, err := e.find(id)
 	if err != nil {
 		return err
+	}
+	if key == 0 {
+		return fmt.Errorf("%w: %q", ErrNotFound, id)
 	}
 	return e.ask(ctx, key, &inbound{control: f})
 }
@@ -497,12 +504,7 @@ func (e *Engine) token(in *instance, seq uint32) (string, error) {
 		defer t.mu.Unlock()
 		return t.token, nil
 	}
-	snap, err := e.store.Snapshot()
-	if err != nil {
-		return "", err
-	}
-	defer snap.Close()
-	kept, err := records.GetTask(snap, in.key, seq)
+	kept, err := e.storedTask(in.key, seq)
 	if err != nil || kept == nil {
 		return "", err
 	}

@@ -42,10 +42,19 @@ func (e *Engine) Resume(ctx context.Context, id string) error {
 	})
 }
 
-// unstall lets a stalled instance try again.
+// unstall lets a stalled instance try again, unless its turns killed the process:
+// of that a person decides.
 func unstall(in *instance, c *change) error {
 	if in.rec.State != records.Stalled {
 		return nil
+	}
+	snap, err := c.e.store.Snapshot()
+	if err != nil {
+		return err
+	}
+	defer snap.Close()
+	if own, err := records.GetTask(snap, in.key, 0); err != nil || own != nil && own.Deaths >= c.e.opts.MaxDeaths {
+		return err
 	}
 	return c.resume()
 }
@@ -85,32 +94,23 @@ func (c *change) terminate(reason string) {
 // children are canceled, its registered clean-up runs. If it has not ended after
 // deadline it is terminated; zero means that it may take as long as it needs.
 func (e *Engine) Cancel(ctx context.Context, id, reason string, deadline time.Duration) error {
-	if err := e.Err(); err != nil {
-		return err
-	}
-	key, rec, err := e.lookup(id)
-	if err != nil {
-		return err
-	}
-	if rec.State.Ended() {
-		return fmt.Errorf("%w: %q is %s", ErrEnded, id, rec.State)
-	}
-	if deadline > 0 {
-		err := e.ask(ctx, key, &inbound{control: func(in *instance, c *change) error {
-			if in.rec.State.Ended() || !in.rec.CleanUpBy.IsZero() {
-				return nil
-			}
-			rec := c.edit()
-			rec.CleanUpBy = c.now.Add(deadline)
-			records.PutInstance(&c.txn, in.key, rec)
-			c.setTimer(records.Timer{Due: rec.CleanUpBy.UnixNano(), Key: in.key, Kind: records.TimerCleanUp})
-			return nil
-		}})
-		if err != nil {
-			return err
+	return e.control(ctx, id, func(in *instance, c *change) error {
+		if in.rec.State.Ended() {
+			return fmt.Errorf("%w: %q is %s", ErrEnded, id, in.rec.State)
 		}
-	}
-	return e.ask(ctx, key, &inbound{event: history.Event{Kind: history.CancelRequested, Name: reason}})
+		rec := c.edit()
+		if rec.State == records.Running {
+			rec.Reason = reason
+		}
+		if deadline > 0 && rec.CleanUpBy.IsZero() {
+			rec.CleanUpBy = c.now.Add(deadline)
+			c.setTimer(records.Timer{Due: rec.CleanUpBy.UnixNano(), Key: in.key, Kind: records.TimerCleanUp})
+		}
+		records.PutInstance(&c.txn, in.key, rec)
+		c.message(in.key, history.Event{Kind: history.CancelRequested, Name: reason})
+		c.dirty = true
+		return nil
+	})
 }
 
 // Purge removes every trace of the instance called id, which must have ended.

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"time"
 
@@ -31,7 +33,7 @@ func (c *change) decide(d *history.Event) error {
 	case history.ChildStarted:
 		return c.startChild(d)
 	case history.ChildAbandoned:
-		return c.cancelChild(d.Seq)
+		return c.cancelChild(d)
 	case history.EventSent:
 		return c.send(d)
 	case history.StatusSet:
@@ -47,7 +49,7 @@ func (c *change) decide(d *history.Event) error {
 		c.continueAsNew(d.Data)
 	case history.EventAwaited, history.WaitAbandoned, history.StepBegan:
 	default:
-		return fmt.Errorf("engine: decision of unknown kind %s", d.Kind)
+		return &stallError{fmt.Sprintf("decision of unknown kind %s", d.Kind)}
 	}
 	return nil
 }
@@ -88,10 +90,13 @@ func (c *change) clearTimer(seq uint32) {
 func (c *change) end(s records.State, output []byte, failure *history.Failure) {
 	from := c.rec.State
 	rec := c.edit()
-	rec.State, rec.Ended, rec.Output, rec.Failure = s, c.now, output, failure
+	rec.State, rec.Ended, rec.Output, rec.Failure = s, c.time(), output, failure
 	records.ChangeState(&c.txn, c.in.key, rec, from)
 	c.touched = false
 	c.closeGeneration()
+	if !rec.CleanUpBy.IsZero() {
+		records.DeleteTimer(&c.txn, records.Timer{Due: rec.CleanUpBy.UnixNano(), Key: c.in.key, Kind: records.TimerCleanUp})
+	}
 	if rec.Parent != 0 {
 		answer := history.Event{Kind: history.ChildCompleted, Seq: rec.ParentSeq, Num: uint64(rec.ParentBase), Data: output}
 		if failure != nil {
@@ -124,15 +129,12 @@ func (c *change) closeGeneration() {
 			records.DeleteTask(&c.txn, c.in.key, seq)
 		}
 	}
-	c.add, c.park = nil, nil
-	c.marked, c.busy = true, false
-	if c.in.busy {
-		records.ClearBusy(&c.txn, c.in.key)
-	}
+	c.add = nil
+	c.setBusy(false)
 }
 
 // continueAsNew replaces the history by that of a new generation, which takes
-// over the events that nobody has waited for.
+// over the events that nobody has waited for and the wish that it end.
 func (c *change) continueAsNew(input []byte) {
 	in := c.in
 	rec := c.edit()
@@ -146,9 +148,12 @@ func (c *change) continueAsNew(input []byte) {
 	put := func(i int, ev history.Event) {
 		records.PutMessage(&c.txn, in.key, &records.Message{Arrival: records.Arrival{Nanos: uint64(i)}, Event: ev})
 	}
-	put(0, c.e.startedEvent(rec, input, c.now))
-	for i, ev := range unread {
-		put(i+1, ev)
+	first := []history.Event{c.e.startedEvent(rec, input, c.time())}
+	if in.machine.Ending() {
+		first = append(first, history.Event{Kind: history.CancelRequested, Name: rec.Reason})
+	}
+	for i, ev := range append(first, unread...) {
+		put(i, ev)
 	}
 	c.dirty, c.unload = true, true
 }
@@ -159,7 +164,7 @@ func (c *change) startChild(d *history.Event) error {
 	e, in := c.e, c.in
 	opts, err := history.DecodeCallOptions(d.Options)
 	if err != nil {
-		return fmt.Errorf("engine: options of child %q: %w", d.ID, err)
+		return &stallError{fmt.Sprintf("options of child %q: %v", d.ID, err)}
 	}
 	refuse := func(kind, message string) {
 		c.message(in.key, history.Event{
@@ -173,11 +178,15 @@ func (c *change) startChild(d *history.Event) error {
 		return nil
 	}
 	if generated := d.Num != 0; !generated {
-		found, err := e.find(d.ID)
+		if len(d.ID) > records.MaxID {
+			refuse(InvalidType, fmt.Sprintf("instance id of %d bytes, want at most %d", len(d.ID), records.MaxID))
+			return nil
+		}
+		found, err := c.taken(d.ID)
 		if err != nil {
 			return err
 		}
-		if found != 0 {
+		if found {
 			refuse(ExistsType, fmt.Sprintf("instance %q exists already", d.ID))
 			return nil
 		}
@@ -188,52 +197,60 @@ func (c *change) startChild(d *history.Event) error {
 		return err
 	}
 	rec := &records.Instance{
-		ID: d.ID, Name: d.Name, State: records.Running, Created: c.now, Tags: opts.Tags,
+		ID: d.ID, Name: d.Name, State: records.Running, Created: c.time(), Tags: opts.Tags,
 		Parent: in.key, ParentSeq: d.Seq, ParentBase: c.rec.Base,
 	}
 	records.CreateInstance(&c.txn, key, rec)
-	records.PutMessage(&c.txn, key, &records.Message{Event: e.startedEvent(rec, d.Data, c.now)})
+	records.PutMessage(&c.txn, key, &records.Message{Event: e.startedEvent(rec, d.Data, c.time())})
 	c.wake = append(c.wake, key)
-	c.adopt = append(c.adopt, adoption{key: key, id: rec.ID, seq: d.Seq})
+	if c.children == nil {
+		c.children = map[string]records.InstanceKey{}
+	}
+	c.children[d.ID] = key
 	return nil
 }
 
-// cancelChild asks the child of call seq to end.
-func (c *change) cancelChild(seq uint32) error {
-	key, err := c.childOf(seq)
-	if err != nil || key == 0 {
-		return err
+// taken reports whether there is an instance called id, also by this very change.
+func (c *change) taken(id string) (bool, error) {
+	if c.children[id] != 0 {
+		return true, nil
+	}
+	if c.ran != nil {
+		for i := range c.ran.writes.Ops {
+			if bytes.Equal(c.ran.writes.Ops[i].Key, records.IDKey(id)) {
+				return true, nil
+			}
+		}
+	}
+	found, err := c.e.find(id)
+	return found != 0, err
+}
+
+// cancelChild asks the child of a call to end.
+func (c *change) cancelChild(d *history.Event) error {
+	key := c.children[d.ID] // started in this very turn
+	if key == 0 {
+		var err error
+		if key, err = c.childOf(d); err != nil || key == 0 {
+			return err
+		}
 	}
 	c.message(key, history.Event{Kind: history.CancelRequested, Name: "parent gave it up"})
 	c.wake = append(c.wake, key)
 	return nil
 }
 
-// childOf returns the key of the child that call seq started, or 0.
-func (c *change) childOf(seq uint32) (records.InstanceKey, error) {
-	for _, child := range c.adopt { // started in this very turn
-		if child.seq == seq {
-			return child.key, nil
-		}
+// childOf returns the key of the child that a call started, or 0: its id may have
+// become another one's.
+func (c *change) childOf(d *history.Event) (records.InstanceKey, error) {
+	_, rec, err := c.e.lookup(d.ID)
+	if errors.Is(err, ErrNotFound) {
+		return 0, nil
 	}
-	snap, err := c.e.store.Snapshot()
-	if err != nil {
+	if err != nil || rec.State.Ended() || rec.Parent != c.in.key || rec.ParentSeq != d.Seq || rec.ParentBase != c.rec.Base {
 		return 0, err
 	}
-	defer snap.Close()
-	var id string
-	err = records.ReadHistory(snap, c.in.key, c.rec.Base, func(_ uint32, t history.Turn) error {
-		for i := range t.Events {
-			if ev := &t.Events[i]; ev.Kind == history.ChildStarted && ev.Seq == seq {
-				id = ev.ID
-			}
-		}
-		return nil
-	})
-	if err != nil || id == "" {
-		return 0, err
-	}
-	return records.FindInstance(snap, id)
+	return c.e.find(d.ID)
 }
 
 // send puts an event into another instance's inbox. An event that nobody can
@@ -250,7 +267,7 @@ func (c *change) send(d *history.Event) error {
 		records.PutKept(&c.txn, d.ID, &records.Message{Arrival: c.e.keys.arrival(c.now), Event: history.Event{
 			Kind: history.EventRaised, Name: d.Name, Data: d.Data, Time: c.now.UnixNano(),
 		}})
-		c.kept = true
+		c.kept = d.ID
 		return nil
 	}
 	c.message(key, history.Event{Kind: history.EventRaised, Name: d.Name, Data: d.Data})

@@ -53,7 +53,8 @@ type Options struct {
 	// ReplayOneIn evicts after one turn in so many, so that code that is not
 	// deterministic shows itself; default 1,024.
 	ReplayOneIn uint32
-	// TurnLimit bounds the time of one turn; default 10 s.
+	// TurnLimit bounds the time for which the code of an orchestration runs in
+	// one turn; then the instance stalls. Default 10 s.
 	TurnLimit time.Duration
 	// DeadLetter keeps an event that no instance took, in the unit that
 	// removes it. Default: it is only logged.
@@ -133,6 +134,7 @@ type Engine struct {
 	kept      kept
 	keys      keys
 	waits     waits
+	watch     watchdog
 	journal   *poison.Journal
 
 	base       context.Context // of activities
@@ -145,6 +147,7 @@ type Engine struct {
 	closed     atomic.Bool // turns are not run any more
 	owner      string
 	epoch      atomic.Uint64
+	doubted    chan struct{} // a commit was refused for its lease
 	turns      atomic.Uint32
 	work       work
 }
@@ -162,6 +165,7 @@ func New(o Options) (*Engine, error) {
 		orchestrations: map[string]*Orchestration{},
 		activities:     map[string]*Activity{},
 		stopping:       make(chan struct{}),
+		doubted:        make(chan struct{}, 1),
 	}
 	if e.journal == nil {
 		j, err := poison.Open("")
@@ -181,6 +185,7 @@ func New(o Options) (*Engine, error) {
 	e.pool.init(e)
 	e.timers.init(e)
 	e.waits.init()
+	e.watch.init()
 	e.work.init()
 	return e, nil
 }
@@ -219,23 +224,35 @@ func checkName(what, name string) error {
 
 // Start takes the lease, charges what was running when the process last died,
 // and resumes every instance that has work. It returns when the engine is ready
-// to be used; resumed work goes on behind it.
+// to be used; resumed work goes on behind it. An engine that could not start must
+// not be used again.
 func (e *Engine) Start(ctx context.Context) error {
 	epoch, err := e.store.AcquireLease(ctx, leaseName, e.owner, leaseTTL)
+	if errors.Is(err, store.ErrLeaseHeld) {
+		return fmt.Errorf("engine: another process runs the instances of this store, or one ended without notice less than %v ago: %w", leaseTTL, err)
+	}
 	if err != nil {
 		return fmt.Errorf("engine: take over the instances: %w", err)
 	}
 	e.epoch.Store(epoch)
+	if err := e.begin(ctx); err != nil {
+		return errors.Join(err, e.Stop(ctx))
+	}
+	return nil
+}
+
+func (e *Engine) begin(ctx context.Context) error {
 	if err := e.chargeDeaths(ctx); err != nil {
 		return fmt.Errorf("engine: charge what was running: %w", err)
 	}
-	if err := e.kept.load(e); err != nil {
+	if err := e.kept.sweep(e, time.Time{}); err != nil {
 		return fmt.Errorf("engine: kept events: %w", err)
 	}
 	e.started.Store(true)
 	e.background.Go(e.keepLease)
 	e.background.Go(e.timers.run)
-	e.background.Go(e.watch)
+	e.background.Go(e.watchIdle)
+	e.background.Go(e.watchTurns)
 	if err := e.resume(); err != nil {
 		return fmt.Errorf("engine: resume: %w", err)
 	}
@@ -248,6 +265,9 @@ func (e *Engine) Start(ctx context.Context) error {
 func (e *Engine) Stop(ctx context.Context) error {
 	e.stopOnce.Do(func() { close(e.stopping) })
 	err := e.pool.drain(ctx)
+	if err == nil {
+		e.work.wait(ctx) // for the turns that their results caused
+	}
 	e.cancelBase()
 	if err != nil {
 		// The grace is over; activities that heed their context end now.
@@ -257,7 +277,7 @@ func (e *Engine) Stop(ctx context.Context) error {
 	}
 	e.closed.Store(true)
 	e.background.Wait()
-	e.instances.closeAll()
+	e.abandonAll()
 	if epoch := e.epoch.Load(); epoch != 0 && e.failed.Load() == nil {
 		err = errors.Join(err, e.store.ReleaseLease(context.WithoutCancel(ctx), leaseName, epoch))
 	}
@@ -284,6 +304,16 @@ func (e *Engine) Err() error {
 	return nil
 }
 
+// Logger returns the engine's logger.
+func (e *Engine) Logger() *slog.Logger { return e.log }
+
+func (e *Engine) stopError() error {
+	if err := e.failed.Load(); err != nil {
+		return fmt.Errorf("%w: %w", ErrStopped, *err)
+	}
+	return ErrStopped
+}
+
 // fail stops the engine for good.
 func (e *Engine) fail(err error) {
 	if !e.failed.CompareAndSwap(nil, &err) {
@@ -300,32 +330,55 @@ func (e *Engine) fail(err error) {
 
 // keepLease renews the lease until the engine stops.
 func (e *Engine) keepLease() {
+	t := time.NewTicker(leaseTTL / 3) // the store's time, which is the machine's
+	defer t.Stop()
 	for {
-		t := time.NewTimer(leaseTTL / 3) // the store's time, which is the machine's
 		select {
 		case <-e.stopping:
-			t.Stop()
 			return
 		case <-t.C:
+		case <-e.doubted:
 		}
-		ctx, cancel := context.WithTimeout(e.base, leaseTTL/3)
-		err := e.store.RenewLease(ctx, leaseName, e.epoch.Load(), leaseTTL)
-		if errors.Is(err, store.ErrLeaseLost) {
-			// It ran out, say because the machine slept. Take it again unless
-			// another has it; turns under the old epoch are refused and rebuilt.
-			var epoch uint64
-			if epoch, err = e.store.AcquireLease(ctx, leaseName, e.owner, leaseTTL); err == nil {
-				e.epoch.Store(epoch)
-			}
-		}
-		cancel()
-		if err != nil && !e.isStopping() {
-			if errors.Is(err, store.ErrLeaseHeld) || errors.Is(err, store.ErrClosed) || errors.Is(err, store.ErrOutcomeUnknown) {
-				e.fail(fmt.Errorf("engine: lease: %w", err))
-				return
-			}
+		err := e.renewLease()
+		switch {
+		case err == nil || e.isStopping():
+		case errors.Is(err, store.ErrLeaseHeld), errors.Is(err, store.ErrLeaseLost),
+			errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrOutcomeUnknown):
+			e.fail(fmt.Errorf("engine: lease: %w", err))
+			return
+		default:
 			e.log.Warn("durable engine could not renew its lease", "error", err)
 		}
+	}
+}
+
+// renewLease renews the lease. One that ran out, say because the machine slept, is
+// taken again if nobody had it meanwhile: what is in memory would be out of date.
+// Turns under the old epoch are refused and rebuilt.
+func (e *Engine) renewLease() error {
+	ctx, cancel := context.WithTimeout(e.base, leaseTTL/3)
+	defer cancel()
+	old := e.epoch.Load()
+	err := e.store.RenewLease(ctx, leaseName, old, leaseTTL)
+	if !errors.Is(err, store.ErrLeaseLost) {
+		return err
+	}
+	epoch, err := e.store.AcquireLease(ctx, leaseName, e.owner, leaseTTL)
+	if err != nil {
+		return err
+	}
+	e.epoch.Store(epoch)
+	if epoch != old+1 {
+		return fmt.Errorf("%w: another process had it meanwhile", store.ErrLeaseLost)
+	}
+	return nil
+}
+
+// doubtLease has the lease renewed now, because a commit was refused for it.
+func (e *Engine) doubtLease() {
+	select {
+	case e.doubted <- struct{}{}:
+	default:
 	}
 }
 
@@ -335,8 +388,8 @@ func (e *Engine) lease() store.Lease { return store.Lease{Name: leaseName, Epoch
 // now returns the engine's time, in UTC.
 func (e *Engine) now() time.Time { return e.clock.Now().UTC() }
 
-// watch evicts what has been idle for long.
-func (e *Engine) watch() {
+// watchIdle evicts what has been idle for long.
+func (e *Engine) watchIdle() {
 	for {
 		t := time.NewTimer(time.Second)
 		select {

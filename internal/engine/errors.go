@@ -28,6 +28,7 @@ const (
 	NotRegisteredType = "not registered"
 	ExistsType        = "exists"
 	DeathsType        = "process deaths"
+	InvalidType       = "invalid"
 )
 
 // coded is an error that equals every other one that history keeps under the same

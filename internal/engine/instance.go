@@ -16,8 +16,8 @@ import (
 // instance is an instance that has something to do or waits in memory.
 //
 // Whoever sets active owns everything below the line until it clears it; one turn
-// runs at a time. The mutex guards the rest. Lock order: instances before
-// instance.
+// runs at a time. The mutex guards the rest. Lock order: mu before
+// instances.idleMu; a shard's lock is held together with neither.
 type instance struct {
 	key records.InstanceKey
 
@@ -26,19 +26,20 @@ type instance struct {
 	gone   bool // removed from memory: look it up again
 	dirty  bool // its inbox in the store may hold messages
 	queue  []*inbound
-	idle   *list.Element // its place among the idle, guarded by instances.idleMu
+	idle   *list.Element // its place among the idle; changes under idleMu as well
 
 	// ---- of the owner ----
 
 	rec      *records.Instance // nil: not loaded
 	machine  *replay.Machine   // nil: not loaded, or it cannot run
 	nextTurn uint32
-	busy     bool                     // has the mark that makes a restart resume it
-	tasks    map[uint32]*task         // dispatched activities and the step
-	parked   map[uint32]*records.Task // calls that wait for a time or for completion from outside
-	timers   map[uint32]int64         // due times of open timers
-	loads    int                      // failed attempts to load in a row
-	deaths   uint32                   // process deaths while it ran a turn
+	busy     bool             // has the mark that makes a restart resume it
+	tasks    map[uint32]*task // activities and the step that run or are about to
+	parked   map[uint32]*task // those that wait for a time or for completion from outside
+	timers   map[uint32]int64 // due times of open timers
+	adopt    string           // its id, if events kept for it are to be moved to its inbox
+	troubles int              // failures of the store in a row
+	deaths   uint32           // process deaths while it ran a turn
 }
 
 // inbound is something an instance is to take: an event, or a change that control
@@ -49,14 +50,18 @@ type inbound struct {
 	done func(error)
 	// check, unless nil, may refuse the event when its turn comes.
 	check func(*instance) error
+	// void says that it was refused and has its answer.
+	void bool
 	// stored, unless nil, is its message in the inbox, to be removed.
 	stored *records.Arrival
 	// timer, unless nil, is the stored timer that fired.
 	timer *records.Timer
-	// task and unit, unless nil, are the activity run that ended and its
-	// writes.
+	// task, unless nil, is the activity or step that the event answers.
 	task *task
-	unit *unit.Unit
+	// unit, unless nil, is the unit of work of the activity's run, and writes
+	// what it commits. It stays sealed however often the commit is tried.
+	unit   *unit.Unit
+	writes *store.Txn
 	// create, unless nil, is the record of the instance that the event starts.
 	create *records.Instance
 	// unique demands that no instance has the id of create yet.
@@ -66,14 +71,27 @@ type inbound struct {
 }
 
 func (b *inbound) answer(err error) {
-	if b.done != nil {
-		b.done(err)
+	if done := b.done; done != nil {
+		b.done = nil
+		done(err)
 	}
 }
 
+// discard undoes what the activity's run staged. It must not be called when the
+// outcome of its commit is unknown.
+func (b *inbound) discard() {
+	if b.unit != nil {
+		b.unit.Discarded()
+		b.unit, b.writes = nil, nil
+	}
+}
+
+// shards is over how many maps the instances are spread.
+const shards = 64
+
 // instances holds the instances in memory.
 type instances struct {
-	shards [64]shard
+	shards [shards]shard
 
 	idleMu  sync.Mutex
 	idle    *list.List // of *idler, longest idle first
@@ -97,9 +115,7 @@ func (s *instances) init(maxIdle int) {
 	s.idle, s.maxIdle = list.New(), maxIdle
 }
 
-func (s *instances) shard(k records.InstanceKey) *shard { return &s.shards[k%uint64Len] }
-
-const uint64Len = 64
+func (s *instances) shard(k records.InstanceKey) *shard { return &s.shards[k%shards] }
 
 // get returns the instance in memory, or an empty place for it.
 func (s *instances) get(k records.InstanceKey) *instance {
@@ -122,7 +138,7 @@ func (s *instances) add(in *instance) {
 	sh.m[in.key] = in
 }
 
-// remove takes an instance out of memory. The caller owns it and has set gone.
+// remove takes an instance out of memory that is gone.
 func (s *instances) remove(in *instance) {
 	sh := s.shard(in.key)
 	sh.mu.Lock()
@@ -132,104 +148,76 @@ func (s *instances) remove(in *instance) {
 	}
 }
 
-// park notes that an instance became idle, and returns those that are idle too
-// long now because there are too many.
-func (s *instances) park(in *instance, now time.Time) *instance {
+// park notes that an instance became idle. The caller holds in.mu.
+func (s *instances) park(in *instance, now time.Time) {
 	s.idleMu.Lock()
 	defer s.idleMu.Unlock()
+	in.idle = s.idle.PushBack(&idler{in: in, since: now})
+}
+
+// unpark notes that an instance is idle no more. The caller holds in.mu.
+func (s *instances) unpark(in *instance) {
 	if in.idle == nil {
-		in.idle = s.idle.PushBack(&idler{in: in, since: now})
+		return
 	}
-	if s.idle.Len() > s.maxIdle {
-		return s.idle.Front().Value.(*idler).in
+	s.idleMu.Lock()
+	defer s.idleMu.Unlock()
+	s.idle.Remove(in.idle)
+	in.idle = nil
+}
+
+// longestIdle returns the instance that is idle longest, if it has been idle since
+// before t or there are too many.
+func (s *instances) longestIdle(t time.Time) *instance {
+	s.idleMu.Lock()
+	defer s.idleMu.Unlock()
+	front := s.idle.Front()
+	if front == nil {
+		return nil
+	}
+	if one := front.Value.(*idler); s.idle.Len() > s.maxIdle || one.since.Before(t) {
+		return one.in
 	}
 	return nil
 }
 
-// unpark notes that an instance is idle no more.
-func (s *instances) unpark(in *instance) {
-	s.idleMu.Lock()
-	defer s.idleMu.Unlock()
-	if in.idle != nil {
-		s.idle.Remove(in.idle)
-		in.idle = nil
-	}
-}
-
-// idleSince returns an instance that has been idle since before t.
-func (s *instances) idleSince(t time.Time) *instance {
-	s.idleMu.Lock()
-	defer s.idleMu.Unlock()
-	front := s.idle.Front()
-	if front == nil || front.Value.(*idler).since.After(t) {
-		return nil
-	}
-	return front.Value.(*idler).in
-}
-
-// live counts the instances in memory.
-func (s *instances) live() int {
-	n := 0
-	for i := range s.shards {
-		s.shards[i].mu.Lock()
-		n += len(s.shards[i].m)
-		s.shards[i].mu.Unlock()
-	}
-	return n
-}
-
-// closeAll ends the coroutines of all instances that nobody owns.
-func (s *instances) closeAll() {
+// all returns every instance in memory.
+func (s *instances) all() []*instance {
+	var all []*instance
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
-		all := make([]*instance, 0, len(sh.m))
 		for _, in := range sh.m {
 			all = append(all, in)
 		}
 		sh.mu.Unlock()
-		for _, in := range all {
-			in.mu.Lock()
-			free := !in.active
-			in.active, in.gone = true, true
-			in.mu.Unlock()
-			if free {
-				in.unload()
-			}
-		}
 	}
+	return all
 }
 
 // deliver hands b to the instance k and runs its turn unless it is being run.
 // Inline runs the turn on the caller's goroutine.
 func (e *Engine) deliver(k records.InstanceKey, b *inbound, inline bool) {
-	for {
-		in := e.instances.get(k)
-		in.mu.Lock()
-		if in.gone {
-			in.mu.Unlock()
-			e.instances.remove(in)
-			continue
-		}
-		in.queue = append(in.queue, b)
-		e.activate(in, inline)
-		return
-	}
+	e.touch(k, inline, func(in *instance) { in.queue = append(in.queue, b) })
 }
 
 // wake makes the instance k look into its inbox.
 func (e *Engine) wake(k records.InstanceKey) {
+	e.touch(k, false, func(in *instance) { in.dirty = true })
+}
+
+// touch gives the instance k something to do, and an owner if it has none.
+func (e *Engine) touch(k records.InstanceKey, inline bool, give func(*instance)) {
 	for {
 		in := e.instances.get(k)
 		in.mu.Lock()
-		if in.gone {
-			in.mu.Unlock()
-			e.instances.remove(in)
-			continue
+		if !in.gone {
+			give(in)
+			e.activate(in, inline)
+			return
 		}
-		in.dirty = true
-		e.activate(in, false)
-		return
+		in.mu.Unlock()
+		e.instances.remove(in)
 	}
 }
 
@@ -241,8 +229,8 @@ func (e *Engine) activate(in *instance, inline bool) {
 		return
 	}
 	in.active = true
-	in.mu.Unlock()
 	e.instances.unpark(in)
+	in.mu.Unlock()
 	if inline {
 		e.work.begin()
 		defer e.work.end()
@@ -256,7 +244,7 @@ func (e *Engine) activate(in *instance, inline bool) {
 // false when something came meanwhile.
 func (e *Engine) rest(in *instance) bool {
 	in.mu.Lock()
-	if len(in.queue) > 0 || in.dirty {
+	if len(in.queue) > 0 || in.dirty || in.adopt != "" {
 		in.mu.Unlock()
 		return false
 	}
@@ -269,19 +257,36 @@ func (e *Engine) rest(in *instance) bool {
 		return true
 	}
 	in.active = false
-	in.mu.Unlock()
-	if !evictable {
-		return true
+	if evictable {
+		e.instances.park(in, time.Now())
 	}
-	for extra := e.instances.park(in, time.Now()); extra != nil; extra = nil {
-		e.evict(extra)
+	in.mu.Unlock()
+	if evictable {
+		e.evictIdle(time.Time{})
 	}
 	return true
 }
 
-// evictIdle evicts what has been idle since before t.
+// retryLater gives up the ownership of an instance whose store failed it. It is
+// tried again after wait, or when something comes for it.
+func (e *Engine) retryLater(in *instance, wait time.Duration) {
+	in.unload()
+	in.mu.Lock()
+	in.active = false
+	in.mu.Unlock()
+	time.AfterFunc(wait, func() {
+		in.mu.Lock()
+		if in.active || in.gone || len(in.queue) == 0 && !in.dirty {
+			in.mu.Unlock()
+			return
+		}
+		e.activate(in, false)
+	})
+}
+
+// evictIdle evicts what has been idle since before t, and what is too many.
 func (e *Engine) evictIdle(t time.Time) {
-	for in := e.instances.idleSince(t); in != nil; in = e.instances.idleSince(t) {
+	for in := e.instances.longestIdle(t); in != nil; in = e.instances.longestIdle(t) {
 		e.evict(in)
 	}
 }
@@ -289,12 +294,12 @@ func (e *Engine) evictIdle(t time.Time) {
 // evict removes an idle instance from memory; its records are all that is left.
 // One that got something to do meanwhile stays.
 func (e *Engine) evict(in *instance) {
-	e.instances.unpark(in)
 	in.mu.Lock()
-	if in.active || in.gone || len(in.queue) > 0 || in.dirty {
+	if in.idle == nil {
 		in.mu.Unlock()
 		return
 	}
+	e.instances.unpark(in)
 	in.active, in.gone = true, true
 	in.mu.Unlock()
 	e.instances.remove(in)
@@ -312,8 +317,39 @@ func (in *instance) unload() {
 	in.nextTurn, in.busy = 0, false
 }
 
-// lease makes txn depend on the engine's ownership.
-func (e *Engine) leased(txn *store.Txn) *store.Txn {
-	txn.Lease = e.lease()
-	return txn
+// abandon gives up an instance, because the engine stops. What was acknowledged is
+// stored. The caller owns it.
+func (e *Engine) abandon(in *instance) {
+	in.unload()
+	e.dismiss(in, e.stopError())
+}
+
+// dismiss removes an instance from memory and answers what it was to take. The
+// caller owns it.
+func (e *Engine) dismiss(in *instance, err error) {
+	in.mu.Lock()
+	items := in.queue
+	in.queue, in.dirty, in.adopt, in.gone = nil, false, "", true
+	in.mu.Unlock()
+	e.instances.remove(in)
+	for _, b := range items {
+		b.discard()
+		b.answer(err)
+	}
+}
+
+// abandonAll gives up every instance that nobody owns. Owners do it themselves.
+func (e *Engine) abandonAll() {
+	for _, in := range e.instances.all() {
+		in.mu.Lock()
+		free := !in.active && !in.gone
+		if free {
+			in.active = true
+			e.instances.unpark(in)
+		}
+		in.mu.Unlock()
+		if free {
+			e.abandon(in)
+		}
+	}
 }

@@ -17,18 +17,14 @@ import (
 //
 // A kept event is committed under the condition that its instance does not exist.
 // So once a start is durable no more are added for it, and the ones there are can
-// be moved to its inbox.
+// be moved to its inbox. That happens before the instance takes anything else:
+// either the first turn after the start sees that events are kept, or whoever keeps
+// one sees, once it is durable, that the instance is there.
 type kept struct {
-	mu   sync.Mutex
-	some bool
-	next time.Time // the earliest expiry
-}
-
-// adoption is a new instance for which events may be kept.
-type adoption struct {
-	key records.InstanceKey
-	id  string
-	seq uint32 // the parent's call, for a child
+	mu      sync.Mutex
+	some    bool
+	next    time.Time // the earliest expiry
+	changes int       // calls of note
 }
 
 // maxKept bounds the events moved or expired in one commit.
@@ -47,6 +43,7 @@ func (k *kept) note(expires time.Time) {
 		k.next = expires
 	}
 	k.some = true
+	k.changes++
 }
 
 // added is called when an event has been kept.
@@ -55,22 +52,22 @@ func (k *kept) added(e *Engine, expires time.Time) {
 	e.timers.poke()
 }
 
-// load finds the kept events after a start, and moves those whose instance was
-// started just before the process ended.
-func (k *kept) load(e *Engine) error {
-	_, err := k.sweep(e, time.Time{})
-	return err
-}
-
 // sweep looks at all kept events: those whose instance exists are moved to it,
 // those that expired by now are given up.
-func (k *kept) sweep(e *Engine, now time.Time) (expired []string, err error) {
+func (k *kept) sweep(e *Engine, now time.Time) error {
+	k.mu.Lock()
+	changes := k.changes
+	k.mu.Unlock()
 	snap, err := e.store.Snapshot()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer snap.Close()
-	var orphans []adoption
+	var (
+		some             bool
+		next             time.Time
+		started, overdue []string
+	)
 	err = records.KeptIDs(snap, func(id string, expires time.Time) bool {
 		key, findErr := records.FindInstance(snap, id)
 		switch {
@@ -78,46 +75,60 @@ func (k *kept) sweep(e *Engine, now time.Time) (expired []string, err error) {
 			err = findErr
 			return false
 		case key != 0:
-			orphans = append(orphans, adoption{key: key, id: id})
+			started = append(started, id)
 		case !expires.After(now):
-			expired = append(expired, id)
-		default:
-			k.note(expires)
+			overdue = append(overdue, id)
 		}
+		if !some || expires.Before(next) {
+			next = expires
+		}
+		some = true
 		return true
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if len(orphans) > 0 {
-		k.note(now)
-		e.pool.run(job{f: func() { e.adopt(orphans) }})
+	k.mu.Lock()
+	if k.changes == changes {
+		k.some, k.next = some, next
 	}
-	return expired, nil
+	k.mu.Unlock()
+	for _, id := range overdue {
+		if err := e.giveUp(id, now); err != nil {
+			return err
+		}
+	}
+	for _, id := range started {
+		if err := e.adoptStarted(id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // expire makes dead letters of the events that waited too long.
 func (k *kept) expire(e *Engine, now time.Time) {
 	k.mu.Lock()
 	due := k.some && !k.next.After(now)
-	if due {
-		k.some = false // sweep finds what is left
-	}
 	k.mu.Unlock()
 	if !due {
 		return
 	}
-	ids, err := k.sweep(e, now)
-	if err != nil {
-		k.note(now.Add(recheck))
-		e.log.Error("durable kept events could not be read", "error", err)
-		return
-	}
-	for _, id := range ids {
-		if err := e.giveUp(id, now); err != nil {
-			k.note(now.Add(recheck))
+	if err := k.sweep(e, now); err != nil {
+		k.postpone(now.Add(recheck))
+		if !e.isStopping() {
 			e.log.Error("durable kept events could not be given up", "error", err)
 		}
+	}
+}
+
+// postpone keeps an expiry that could not be dealt with from being tried at once.
+func (k *kept) postpone(until time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.some = true
+	if k.next.Before(until) {
+		k.next = until
 	}
 }
 
@@ -142,9 +153,7 @@ func (e *Engine) giveUp(id string, now time.Time) error {
 		}
 		w := &unitWriter{u: u}
 		for _, m := range messages {
-			expires := time.Unix(0, m.Event.Time)
-			if expires.After(now) {
-				e.kept.note(expires)
+			if time.Unix(0, m.Event.Time).After(now) {
 				continue
 			}
 			records.DeleteKept(w, id, m.Arrival)
@@ -179,43 +188,69 @@ func (e *Engine) keep(ctx context.Context, r *unit.Raise) error {
 		return fmt.Errorf("keep event %q: %w", r.Name, err)
 	}
 	e.kept.added(e, expires)
+	e.settle(r.ID)
 	return nil
 }
 
-// adopt moves the events kept for new instances to their inboxes.
-func (e *Engine) adopt(all []adoption) {
-	for _, a := range all {
-		if err := e.adoptOne(a); err != nil && !e.isStopping() {
-			// The next sweep tries again.
-			e.kept.note(e.now().Add(recheck))
-			e.log.Error("durable kept events could not be delivered", "instance", a.id, "error", err)
-		}
+// settle moves a kept event, now durable, to its instance if that was started before.
+func (e *Engine) settle(id string) {
+	if err := e.adoptStarted(id); err != nil {
+		e.kept.note(time.Time{}) // the next sweep tries again
 	}
 }
 
-func (e *Engine) adoptOne(a adoption) error {
+// adoptStarted moves the events kept for the instance called id to its inbox, if it
+// has been started.
+func (e *Engine) adoptStarted(id string) error {
+	key, err := e.find(id)
+	if err != nil || key == 0 {
+		return err
+	}
+	moved, err := e.adopt(key, id)
+	if moved {
+		e.wake(key)
+	}
+	return err
+}
+
+// adoptFor moves the events kept for an instance that begins to its inbox. The
+// caller owns it.
+func (e *Engine) adoptFor(in *instance) error {
+	moved, err := e.adopt(in.key, in.adopt)
+	if err != nil {
+		return err
+	}
+	in.adopt = ""
+	if moved {
+		in.mu.Lock()
+		in.dirty = true
+		in.mu.Unlock()
+	}
+	return nil
+}
+
+// adopt moves the events kept for id to the inbox of its instance. It reports
+// whether there were any.
+func (e *Engine) adopt(key records.InstanceKey, id string) (moved bool, err error) {
 	for {
 		snap, err := e.store.Snapshot()
 		if err != nil {
-			return err
+			return moved, err
 		}
-		messages, err := records.ReadKept(snap, a.id, maxKept)
+		messages, err := records.ReadKept(snap, id, maxKept)
 		snap.Close()
 		if err != nil || len(messages) == 0 {
-			return err
+			return moved, err
 		}
 		txn := &store.Txn{}
 		for i := range messages {
 			messages[i].Event.Time = 0
-			records.DeleteKept(txn, a.id, messages[i].Arrival)
-			records.PutMessage(txn, a.key, &messages[i])
+			records.DeleteKept(txn, id, messages[i].Arrival)
+			records.PutMessage(txn, key, &messages[i])
 		}
 		if err := e.opts.Committer.Commit(e.base, e.leased(txn)); err != nil {
-			return err
+			return moved, err
 		}
-		e.wake(a.key)
-		if len(messages) < maxKept {
-			return nil
-		}
+		moved = true
 	}
 }

@@ -22,24 +22,6 @@ func (e *Engine) find(id string) (records.InstanceKey, error) {
 	return records.FindInstance(snap, id)
 }
 
-// inbox returns what is stored for an instance, as items.
-func (e *Engine) inbox(k records.InstanceKey) ([]*inbound, error) {
-	snap, err := e.store.Snapshot()
-	if err != nil {
-		return nil, err
-	}
-	defer snap.Close()
-	messages, err := records.ReadInbox(snap, k, maxEvents)
-	if err != nil {
-		return nil, err
-	}
-	items := make([]*inbound, len(messages))
-	for i := range messages {
-		items[i] = &inbound{event: messages[i].Event, stored: &messages[i].Arrival}
-	}
-	return items, nil
-}
-
 // machine returns a new machine for an instance, or nil when its orchestration
 // is not registered.
 func (e *Engine) machine(rec *records.Instance) *replay.Machine {
@@ -52,7 +34,7 @@ func (e *Engine) machine(rec *records.Instance) *replay.Machine {
 
 // load reads an instance and, if it may run, rebuilds its coroutine. Activities
 // that have no answer and do not run are dispatched.
-func (e *Engine) load(in *instance) error {
+func (e *Engine) load(in *instance, r *running) error {
 	snap, err := e.store.Snapshot()
 	if err != nil {
 		return err
@@ -65,20 +47,20 @@ func (e *Engine) load(in *instance) error {
 	if rec == nil {
 		return ErrNotFound
 	}
-	in.busy, err = records.IsBusy(snap, in.key)
-	if err != nil {
+	if in.busy, err = records.IsBusy(snap, in.key); err != nil {
 		return err
 	}
 	if rec.State != records.Running {
 		in.rec = rec
 		return nil
 	}
-	if in.parked, err = records.ReadTasks(snap, in.key); err != nil {
+	stored, err := records.ReadTasks(snap, in.key)
+	if err != nil {
 		return err
 	}
-	if own := in.parked[0]; own != nil {
+	in.deaths = 0
+	if own := stored[0]; own != nil {
 		in.deaths = own.Deaths
-		delete(in.parked, 0)
 		if own.Deaths >= e.opts.MaxDeaths {
 			return &stallError{fmt.Sprintf("the process died %d times while a turn of it ran", own.Deaths)}
 		}
@@ -87,88 +69,106 @@ func (e *Engine) load(in *instance) error {
 	if m == nil {
 		return &stallError{fmt.Sprintf("orchestration %q is not registered in this program", rec.Name)}
 	}
-	pending, err := e.rebuild(snap, in, rec, m)
-	if err != nil {
+	if err := e.replay(snap, in, rec, m, r); err != nil {
 		m.Close()
 		return err
 	}
-	in.rec, in.machine, in.loads = rec, m, 0
+	in.rec, in.machine = rec, m
+	pending, err := e.unfinished(snap, in, stored)
+	if err != nil {
+		return err
+	}
+	if in.nextTurn == 0 && e.kept.any() {
+		in.adopt = rec.ID
+	}
 	for _, t := range pending {
-		if in.tasks == nil {
-			in.tasks = map[uint32]*task{}
-		}
-		in.tasks[t.seq] = t
+		in.addTask(t)
 		e.pool.dispatch(t)
 	}
 	return nil
 }
 
-// rebuild replays the history and returns the work that nobody does yet.
-func (e *Engine) rebuild(snap store.Snapshot, in *instance, rec *records.Instance, m *replay.Machine) ([]*task, error) {
-	in.nextTurn, in.timers = rec.Base, nil
-	scheduled := map[uint32]*history.Event{}
-	scheduledAt := map[uint32]int64{}
-	err := records.ReadHistory(snap, in.key, rec.Base, func(turn uint32, t history.Turn) error {
+// replay rebuilds the coroutine of an instance under the poison journal and the
+// watchdog.
+func (e *Engine) replay(snap store.Snapshot, in *instance, rec *records.Instance, m *replay.Machine, r *running) error {
+	defer e.journal.Leave(e.enter(in))
+	in.nextTurn = rec.Base
+	return records.ReadHistory(snap, in.key, rec.Base, func(turn uint32, t history.Turn) error {
+		r.begin(m)
+		err := m.Replay(t)
+		if !r.end() {
+			return errOverrun
+		}
 		in.nextTurn = turn + 1
-		for i := range t.Events {
-			if ev := &t.Events[i]; ev.Kind == history.ActivityScheduled {
-				scheduled[ev.Seq], scheduledAt[ev.Seq] = ev, t.Time
-			} else if ev.Kind == history.ActivityCompleted || ev.Kind == history.ActivityFailed {
-				delete(scheduled, ev.Seq)
+		return err
+	})
+}
+
+// unfinished notes the timers and the activities of a rebuilt instance that wait,
+// and returns those activities that nobody runs.
+func (e *Engine) unfinished(snap store.Snapshot, in *instance, stored map[uint32]*records.Task) ([]*task, error) {
+	open := in.machine.Open()
+	if len(open) == 0 {
+		return nil, nil
+	}
+	lost := map[uint32]bool{} // calls of activities and steps that no task is for
+	for _, call := range open {
+		switch call.Kind {
+		case history.TimerCreated:
+			in.setTimer(call.Seq, call.Due)
+		case history.ActivityScheduled, history.StepBegan:
+			if in.tasks[call.Seq] == nil {
+				lost[call.Seq] = true
 			}
 		}
-		return m.Replay(t)
+	}
+	if len(lost) == 0 {
+		return nil, nil
+	}
+	// The answer may be in the inbox: it came while the instance was suspended.
+	err := records.ScanInbox(snap, in.key, func(m records.Message) bool {
+		if ev := &m.Event; ev.Kind.Answer() && ev.Num == uint64(in.rec.Base) {
+			delete(lost, ev.Seq)
+		}
+		return true
 	})
-	if err != nil {
+	if err != nil || len(lost) == 0 {
 		return nil, err
-	}
-	// An answer may be in the inbox already: it came while the instance was
-	// suspended.
-	answered := map[uint32]bool{}
-	messages, err := records.ReadInbox(snap, in.key, maxInbox)
-	if err != nil {
-		return nil, err
-	}
-	for _, msg := range messages {
-		answered[msg.Event.Seq] = true
 	}
 	var pending []*task
 	add := func(t *task) {
-		if kept := in.parked[t.seq]; kept != nil {
+		kept := stored[t.seq]
+		if kept != nil {
 			t.resume(kept)
-			if kept.Token != "" || kept.NextAt.After(e.now()) {
-				return // its timer or its completer wakes it
-			}
-			delete(in.parked, t.seq)
+		}
+		switch {
+		case t.step && in.machine.Ending():
+			t.canceled = ErrCanceled
+		case kept != nil && (kept.Token != "" || !kept.NextAt.IsZero()):
+			in.park(t) // its timer or whoever completes it wakes it
+			return
 		}
 		pending = append(pending, t)
 	}
-	for _, call := range m.Open() {
-		if in.tasks[call.Seq] != nil || answered[call.Seq] {
-			continue
-		}
-		switch call.Kind {
-		case history.ActivityScheduled:
-			t, err := e.newActivity(in, scheduled[call.Seq], time.Unix(0, scheduledAt[call.Seq]))
+	if step := in.machine.Step(); step != nil && lost[step.Seq] {
+		add(e.newStep(in, step, in.machine.Time()))
+	}
+	err = records.ReadHistory(snap, in.key, in.rec.Base, func(_ uint32, t history.Turn) error {
+		for i := range t.Events {
+			ev := &t.Events[i]
+			if ev.Kind != history.ActivityScheduled || !lost[ev.Seq] {
+				continue
+			}
+			one, err := e.newActivity(in, ev, time.Unix(0, t.Time))
 			if err != nil {
-				return nil, err
+				return err
 			}
-			add(t)
-		case history.TimerCreated:
-			if in.timers == nil {
-				in.timers = map[uint32]int64{}
-			}
-			in.timers[call.Seq] = call.Due
+			add(one)
 		}
-	}
-	if step := m.Step(); step != nil && in.tasks[step.Seq] == nil && !answered[step.Seq] {
-		add(e.newStep(in, step, m.Time()))
-	}
-	return pending, nil
+		return nil
+	})
+	return pending, err
 }
-
-// maxInbox bounds how many stored messages are looked at for answers.
-const maxInbox = 1 << 20
 
 // stallError is a reason to stall that is found while loading.
 type stallError struct{ reason string }
@@ -187,74 +187,55 @@ func stalls(err error) bool {
 		errors.Is(err, history.ErrFormat) || errors.Is(err, history.ErrNewer)
 }
 
-// troubled deals with an instance that could not be loaded or run. It reports
-// whether the caller has lost the ownership.
-func (e *Engine) troubled(in *instance, err error) bool {
-	switch {
-	case errors.Is(err, ErrNotFound):
-		e.vanish(in)
-		return true
-	case stalls(err):
-		e.stall(in, nil, err)
-		return true
-	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrOutcomeUnknown):
-		e.fail(err)
-		return false // the next look finds the engine stopped
-	}
+// stall stops an instance with an explanation. What it was to take, and what comes
+// from now on, is kept until it is resumed. The caller owns it.
+func (e *Engine) stall(in *instance, cause error) {
 	in.unload()
-	in.loads++
-	e.log.Error("durable instance could not be run, trying again", "instance", in.key, "error", err)
-	wait := min(time.Second<<min(in.loads, 6), time.Minute)
-	e.clock.AfterFunc(wait, func() { e.pool.run(job{in: in}) })
-	return true
-}
-
-// vanish answers everything meant for an instance that does not exist.
-func (e *Engine) vanish(in *instance) {
-	in.mu.Lock()
-	items := in.queue
-	in.queue, in.dirty, in.gone = nil, false, true
-	in.mu.Unlock()
-	e.instances.remove(in)
-	for _, b := range items {
-		if b.unit != nil {
-			b.unit.Discarded()
-		}
-		b.answer(ErrNotFound)
-	}
-}
-
-// stall stops an instance with an explanation; items is what it was to take.
-// What comes from now on is kept until it is resumed.
-func (e *Engine) stall(in *instance, items []*inbound, cause error) {
-	in.unload()
-	rec, err := e.record(in.key)
-	if err != nil || rec == nil {
-		if rec == nil && err == nil {
-			err = ErrNotFound
-		}
-		in.putBack(items, false)
+	c, err := e.stalled(in, cause)
+	if err != nil {
 		if !e.troubled(in, err) {
 			e.turn(in)
 		}
 		return
 	}
+	e.submit(c)
+}
+
+// stalled returns the change that stalls an instance. One whose very first turn
+// cannot run is created by it.
+func (e *Engine) stalled(in *instance, cause error) (*change, error) {
 	reason := cause.Error()
 	var panicked *replay.Panic
 	if errors.As(cause, &panicked) {
 		reason += "\n" + panicked.Stack
 	}
-	if len(reason) > maxReason {
-		reason = reason[:maxReason]
+	reason = reason[:min(len(reason), maxReason)]
+	var first *inbound
+	in.mu.Lock()
+	if len(in.queue) > 0 && in.queue[0].create != nil {
+		first, in.queue = in.queue[0], in.queue[1:]
 	}
-	e.log.Error("durable instance is stalled", "instance", rec.ID, "orchestration", rec.Name, "reason", reason)
-	in.rec = rec
+	in.mu.Unlock()
+	if first != nil {
+		in.rec = first.create
+	} else if rec, err := e.record(in.key); err != nil {
+		return nil, err
+	} else if in.rec = rec; rec == nil {
+		return nil, ErrNotFound
+	}
 	c := e.newChange(in)
-	from := rec.State
+	from := c.rec.State
 	c.edit().State, c.rec.Reason = records.Stalled, reason
+	e.log.Error("durable instance is stalled", "instance", c.rec.ID, "orchestration", c.rec.Name, "reason", reason)
+	if first != nil {
+		c.created = true
+		c.items = []*inbound{first}
+		c.create(first)
+		records.PutMessage(&c.txn, in.key, &records.Message{Event: first.event})
+		return c, nil
+	}
 	records.ChangeState(&c.txn, in.key, c.rec, from)
-	c.keep(items)
-	e.submit(c)
+	return c, nil
 }
 
 // maxReason bounds the stored explanation of a stall, in bytes.

@@ -70,7 +70,7 @@ func (p *pool) loop(j job) {
 // parkFor is how long an idle goroutine waits for a job.
 const parkFor = 10 * time.Second
 
-// do does one job. User code may end the goroutine by runtime.Goexit; what the
+// do does one job. An activity may end the goroutine by runtime.Goexit; what the
 // job owed is then done by another one.
 func (p *pool) do(j job) {
 	p.active.Add(1)
@@ -78,7 +78,7 @@ func (p *pool) do(j job) {
 	defer func() {
 		p.active.Add(-1)
 		if !returned {
-			go p.e.lost(j)
+			go p.goOn(j.t)
 			return
 		}
 		p.e.work.end()
@@ -95,6 +95,16 @@ func (p *pool) do(j job) {
 		j.f()
 	}
 	returned = true
+}
+
+// goOn ends a task whose function called runtime.Goexit, and does those that wait.
+func (p *pool) goOn(t *task) {
+	p.e.unsuccessful(t, errGoexit)
+	if t = p.next(); t != nil {
+		p.do(job{t: t})
+		return
+	}
+	p.e.work.end()
 }
 
 // parked counts the goroutines that wait for jobs, of all engines.

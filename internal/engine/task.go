@@ -17,10 +17,10 @@ import (
 // task is an activity or step that an instance has under way in this process. It
 // outlives the attempts, and the instance's coroutine.
 type task struct {
-	in   *instance
-	seq  uint32
-	name string
-	step bool
+	in       *instance
+	seq      uint32
+	name     string
+	step     bool
 	base     uint32 // the generation that made the call
 	instance string
 	input    []byte
@@ -40,14 +40,11 @@ type task struct {
 	saved    time.Time // when progress was last stored
 }
 
-// taskKey carries the task in the context of its run.
-type taskKey struct{}
-
 // newActivity makes the task of an activity call.
 func (e *Engine) newActivity(in *instance, d *history.Event, since time.Time) (*task, error) {
 	opts, err := history.DecodeCallOptions(d.Options)
 	if err != nil {
-		return nil, fmt.Errorf("engine: options of activity %q: %w", d.Name, err)
+		return nil, &stallError{fmt.Sprintf("options of activity %q: %v", d.Name, err)}
 	}
 	t := e.newTask(in, d.Seq, d.Name, opts, since)
 	t.input = d.Data
@@ -71,14 +68,10 @@ func (e *Engine) newStep(in *instance, s *replay.Step, since time.Time) *task {
 }
 
 func (e *Engine) newTask(in *instance, seq uint32, name string, opts history.CallOptions, since time.Time) *task {
-	t := &task{in: in, seq: seq, name: name, opts: opts, since: since}
-	if in.rec != nil {
-		t.base, t.instance = in.rec.Base, in.rec.ID
+	return &task{
+		in: in, seq: seq, name: name, opts: opts, since: since,
+		base: in.rec.Base, instance: in.rec.ID,
 	}
-	if in.machine != nil {
-		t.instance = in.machine.Instance
-	}
-	return t
 }
 
 // merge fills what a call leaves open from the activity's defaults.
@@ -106,7 +99,7 @@ func (t *task) resume(kept *records.Task) {
 
 // begin makes the context of an attempt; an error says that it must not run.
 func (t *task) begin(e *Engine) (context.Context, context.CancelCauseFunc, error) {
-	ctx, cancel := context.WithCancelCause(context.WithValue(e.base, taskKey{}, t))
+	ctx, cancel := context.WithCancelCause(e.base)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.canceled != nil {
@@ -114,7 +107,22 @@ func (t *task) begin(e *Engine) (context.Context, context.CancelCauseFunc, error
 		return nil, nil, t.canceled
 	}
 	t.cancel = cancel
+	t.kept.NextAt = time.Time{}
 	return ctx, cancel, nil
+}
+
+// setBeat says what a heartbeat of the running attempt puts off.
+func (t *task) setBeat(timer clock.Timer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.beat = timer
+}
+
+// canceledBy returns why it is to end, or nil.
+func (t *task) canceledBy() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.canceled
 }
 
 // cancelRun ends the running attempt, and keeps later ones from starting.
@@ -136,13 +144,8 @@ type Task struct {
 	t *task
 }
 
-// TaskFrom returns the task that ctx belongs to; false outside an activity.
-func (e *Engine) TaskFrom(ctx context.Context) (Task, bool) { return taskFrom(ctx) }
-
 // TaskOf returns the task that ctx belongs to; false outside an activity.
-func TaskOf(ctx context.Context) (Task, bool) { return taskFrom(ctx) }
-
-func taskFrom(ctx context.Context) (Task, bool) {
+func TaskOf(ctx context.Context) (Task, bool) {
 	r, ok := ctx.Value(runKey{}).(Task)
 	return r, ok
 }

@@ -14,6 +14,8 @@ const (
 	horizon = 10 * time.Minute
 	// maxHeld is how many timers are read into memory at a time.
 	maxHeld = 10_000
+	// maxFiring is how many timers fire at once: each loads its instance.
+	maxFiring = 256
 	// recheck is how often the wall clock is looked at, whatever timers say:
 	// it may be set, and the machine may sleep.
 	recheck = time.Second
@@ -25,23 +27,25 @@ type timers struct {
 	e *Engine
 
 	ticking sync.Mutex // one tick at a time
+	firing  chan struct{}
 
-	mu    sync.Mutex
-	heap  timerHeap
-	until time.Time // every timer due before it is in the heap
-	wake  chan struct{}
+	mu   sync.Mutex
+	heap timerHeap
+	read records.Timer // every timer before it is in the heap or has fired
+	wake chan struct{}
 }
 
 func (s *timers) init(e *Engine) {
 	s.e = e
 	s.wake = make(chan struct{}, 1)
+	s.firing = make(chan struct{}, maxFiring)
 }
 
 // add notes a timer that was just stored.
 func (s *timers) add(t records.Timer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !time.Unix(0, t.Due).Before(s.until) {
+	if !t.Before(s.read) {
 		return
 	}
 	heap.Push(&s.heap, t)
@@ -77,18 +81,32 @@ func (s *timers) tick() time.Duration {
 	s.ticking.Lock()
 	defer s.ticking.Unlock()
 	now := s.e.now()
-	s.fireDue(now)
-	if err := s.refill(now); err != nil && !s.e.isStopping() {
-		s.e.log.Error("durable timers could not be read", "error", err)
+	for more := true; more; {
+		s.fireDue(now)
+		var err error
+		if more, err = s.refill(now); err != nil {
+			if !s.e.isStopping() {
+				s.e.log.Error("durable timers could not be read", "error", err)
+			}
+			return recheck
+		}
+		s.fireDue(now)
 	}
-	s.fireDue(now)
 	s.e.kept.expire(s.e, now)
 	return s.next(now)
 }
 
 func (s *timers) fireDue(now time.Time) {
 	for _, t := range s.due(now) {
-		s.e.fire(t)
+		select {
+		case s.firing <- struct{}{}:
+		case <-s.e.stopping:
+			return // the next start finds it again
+		}
+		s.e.pool.run(job{f: func() {
+			defer func() { <-s.firing }()
+			s.e.fire(t)
+		}})
 	}
 }
 
@@ -102,7 +120,7 @@ func (e *Engine) NextTimer() (time.Time, bool, error) {
 		return time.Time{}, false, err
 	}
 	defer snap.Close()
-	first, err := records.ReadTimers(snap, time.Unix(0, 0), time.Unix(0, 1<<62), 1)
+	first, err := records.ReadTimers(snap, records.Timer{}, time.Unix(0, 1<<62), 1)
 	if err != nil || len(first) == 0 {
 		return time.Time{}, false, err
 	}
@@ -113,14 +131,10 @@ func (e *Engine) NextTimer() (time.Time, bool, error) {
 func (s *timers) next(now time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	wait := recheck
-	if !s.until.After(now) {
-		return 0 // there is more to read
+	if len(s.heap) == 0 {
+		return recheck
 	}
-	if len(s.heap) > 0 {
-		wait = min(wait, time.Unix(0, s.heap[0].Due).Sub(now))
-	}
-	return max(wait, 0)
+	return min(recheck, max(time.Unix(0, s.heap[0].Due).Sub(now), 0))
 }
 
 // due removes and returns the timers due at now.
@@ -135,129 +149,100 @@ func (s *timers) due(now time.Time) []records.Timer {
 }
 
 // refill reads the timers of the next horizon when half of the present one has
-// passed. A timer that is stored while it reads may be found twice; firing it
-// twice does no harm, missing it would.
-func (s *timers) refill(now time.Time) error {
-	s.mu.Lock()
-	from := s.until
-	if from.Sub(now) > horizon/2 || len(s.heap) >= maxHeld {
-		s.mu.Unlock()
-		return nil
-	}
+// passed. It reports whether more than it could hold are due. A timer that is stored
+// while it reads may be found twice; firing it twice does no harm, missing it would.
+func (s *timers) refill(now time.Time) (more bool, err error) {
 	until := now.Add(horizon)
-	s.until = until // from here on add takes what is due before it
+	s.mu.Lock()
+	from := s.read
+	if time.Unix(0, from.Due).Sub(now) > horizon/2 || len(s.heap) >= maxHeld {
+		s.mu.Unlock()
+		return false, nil
+	}
+	s.read = records.Timer{Due: until.UnixNano()} // from here on add takes what comes before
 	s.mu.Unlock()
-	if from.IsZero() {
-		from = time.Unix(0, 0)
-	}
-	snap, err := s.e.store.Snapshot()
-	if err != nil {
-		s.retreat(from)
-		return err
-	}
-	defer snap.Close()
-	found, err := records.ReadTimers(snap, from, until, maxHeld)
-	if err != nil {
-		s.retreat(from)
-		return err
-	}
+	found, err := s.stored(from, until)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err != nil {
+		s.read = from
+		return false, err
+	}
 	for _, t := range found {
 		heap.Push(&s.heap, t)
 	}
-	if len(found) == maxHeld {
-		// More than memory should hold: read on when these have fired. The last
-		// one's time is read again, for others may share it.
-		s.until = time.Unix(0, found[len(found)-1].Due)
-		if !s.until.After(from) {
-			s.until = s.until.Add(1)
-		}
+	if len(found) == maxHeld { // read on when these have fired
+		s.read = found[len(found)-1].Next()
+		return s.read.Due <= now.UnixNano(), nil
 	}
-	return nil
+	return false, nil
 }
 
-// retreat forgets that the timers from then on were to be read.
-func (s *timers) retreat(from time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.until = from
+func (s *timers) stored(from records.Timer, until time.Time) ([]records.Timer, error) {
+	snap, err := s.e.store.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	defer snap.Close()
+	return records.ReadTimers(snap, from, until, maxHeld)
+}
+
+// hasTimer reports whether t is stored.
+func (e *Engine) hasTimer(t records.Timer) (bool, error) {
+	snap, err := e.store.Snapshot()
+	if err != nil {
+		return false, err
+	}
+	defer snap.Close()
+	return records.HasTimer(snap, t)
 }
 
 // fire does what a due timer says.
 func (e *Engine) fire(t records.Timer) {
-	e.pool.run(job{f: func() {
-		snap, err := e.store.Snapshot()
-		if err != nil {
-			return
+	set, err := e.hasTimer(t)
+	if err != nil {
+		if !e.isStopping() {
+			e.clock.AfterFunc(recheck, func() { e.pool.run(job{f: func() { e.fire(t) }}) })
 		}
-		set, err := records.HasTimer(snap, t)
-		snap.Close()
-		if err != nil || !set {
-			return // canceled meanwhile; after an error a restart finds it again
+		return
+	}
+	if !set {
+		return // canceled meanwhile
+	}
+	b := &inbound{timer: &t}
+	switch t.Kind {
+	case records.TimerCall:
+		b.event = history.Event{Kind: history.TimerFired, Seq: t.Seq}
+	case records.TimerTask:
+		b.control = func(_ *instance, c *change) error { return c.taskDue(t) }
+	case records.TimerStart:
+		b.control = func(_ *instance, c *change) error {
+			records.DeleteTimer(&c.txn, t)
+			c.dirty = true
+			return nil
 		}
-		b := &inbound{}
-		switch t.Kind {
-		case records.TimerCall:
-			b.event = history.Event{Kind: history.TimerFired, Seq: t.Seq}
-			b.timer = &t
-		case records.TimerTask:
-			b.control = func(in *instance, c *change) error { return c.taskDue(t) }
-		case records.TimerStart:
-			b.control = func(in *instance, c *change) error {
-				records.DeleteTimer(&c.txn, t)
-				c.dirty = true
-				return nil
-			}
-		case records.TimerCleanUp:
-			b.control = func(in *instance, c *change) error {
-				records.DeleteTimer(&c.txn, t)
-				if in.rec.State.Ended() {
-					return nil
-				}
+	case records.TimerCleanUp:
+		b.control = func(in *instance, c *change) error {
+			records.DeleteTimer(&c.txn, t)
+			if !in.rec.State.Ended() {
 				c.terminate("clean-up took longer than its deadline")
-				return nil
 			}
-		case records.TimerRetention:
-			b.control = func(in *instance, c *change) error {
-				records.DeleteTimer(&c.txn, t)
+			return nil
+		}
+	case records.TimerRetention:
+		b.control = func(in *instance, c *change) error {
+			records.DeleteTimer(&c.txn, t)
+			if in.rec.State.Ended() {
 				records.PurgeInstance(&c.txn, in.key, in.rec)
 				c.unload = true
-				return nil
 			}
-		default:
-			e.log.Error("durable timer of unknown kind", "kind", t.Kind)
-			return
+			return nil
 		}
-		e.deliver(t.Key, b, true)
-	}})
-}
-
-// taskDue goes on with a task that was set aside.
-func (c *change) taskDue(t records.Timer) error {
-	in, e := c.in, c.e
-	records.DeleteTimer(&c.txn, t)
-	kept := in.parked[t.Seq]
-	switch {
-	case kept == nil:
-		return nil
-	case !kept.ExpiresAt.IsZero() && kept.ExpiresAt.UnixNano() == t.Due:
-		in.mu.Lock()
-		in.queue = append(in.queue, &inbound{event: history.Event{
-			Kind: history.ActivityFailed, Seq: t.Seq,
-			Failure: &history.Failure{Type: TimeoutType, Message: "activity was not completed from outside in time"},
-		}})
-		in.mu.Unlock()
-		return nil
-	case kept.NextAt.UnixNano() != t.Due:
-		return nil
+	default:
+		e.log.Error("durable timer of unknown kind", "kind", t.Kind)
+		return
 	}
-	// Rebuilding the instance dispatches what is due.
-	e.log.Debug("durable activity is tried again", "instance", in.rec.ID, "attempt", kept.Attempts+1)
-	records.SetBusy(&c.txn, in.key)
-	c.marked, c.busy = true, true
-	c.unload, c.dirty = true, true
-	return nil
+	e.deliver(t.Key, b, true)
 }
 
 // timerHeap orders timers by their due time.

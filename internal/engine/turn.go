@@ -6,61 +6,17 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/perdure/perdure/internal/failpoint"
 	"github.com/perdure/perdure/internal/history"
 	"github.com/perdure/perdure/internal/poison"
 	"github.com/perdure/perdure/internal/records"
 	"github.com/perdure/perdure/internal/store"
-	"github.com/perdure/perdure/internal/unit"
 )
 
-// maxEvents bounds the events of one turn.
-const maxEvents = 1000
-
-// change is one commit of an instance: what it writes, and what happens once it
-// is durable.
-type change struct {
-	e   *Engine
-	in  *instance
-	txn store.Txn
-	now time.Time
-
-	items []*inbound // what is answered when it is durable
-	unit  *unit.Unit // the activity run that commits with it
-
-	// what the instance in memory becomes when it is durable
-	rec     *records.Instance
-	turned  bool // a turn was recorded under nextTurn
-	add     []*task
-	remove  []uint32 // tasks that have their answer
-	park    map[uint32]*records.Task
-	unpark  []uint32
-	timers  []records.Timer // set
-	untimed []uint32        // timer calls that are closed
-	wake    []records.InstanceKey
-	dirty   bool       // the instance has messages for itself
-	unload  bool       // rebuild from history before the next turn
-	touched bool       // the record changed and is not written yet
-	adopt   []adoption // new instances for which events may be kept
-	created bool
-	kept    bool // an event was kept
-	marked  bool // the busy mark is settled as busy says
-	busy    bool
-	ended   bool // nothing of this generation goes on
-}
-
-func (e *Engine) newChange(in *instance) *change {
-	return &change{e: e, in: in, now: e.now(), rec: in.rec}
-}
-
-// edit returns a copy of the record that the change may alter.
-func (c *change) edit() *records.Instance {
-	if c.rec == c.in.rec {
-		rec := *c.in.rec
-		c.rec = &rec
-	}
-	return c.rec
-}
+// The bounds of what one turn takes.
+const (
+	maxEvents    = 1000
+	maxTurnBytes = 8 << 20 // of payload; one event may be more
+)
 
 // turn runs turns of an instance until one is being committed or there is nothing
 // to do. The caller owns the instance.
@@ -70,6 +26,14 @@ func (e *Engine) turn(in *instance) {
 			e.abandon(in)
 			return
 		}
+		if in.adopt != "" {
+			if err := e.adoptFor(in); err != nil {
+				if e.troubled(in, err) {
+					return
+				}
+				continue
+			}
+		}
 		items, dirty := in.take()
 		if len(items) == 0 && !dirty {
 			if e.rest(in) {
@@ -77,21 +41,18 @@ func (e *Engine) turn(in *instance) {
 			}
 			continue
 		}
-		if in.rec == nil && !(len(items) > 0 && items[0].create != nil) {
-			if err := e.load(in); err != nil {
-				in.putBack(items, dirty)
-				if e.troubled(in, err) {
-					return
-				}
-				continue
-			}
-		}
 		release, ok := e.alone(in)
 		if !ok {
 			in.putBack(items, dirty)
 			return // it is run when the other suspect has ended
 		}
-		c, err := e.plan(in, items, dirty)
+		r := e.watch.enter(in, items, dirty, release)
+		c, err := e.prepare(in, items, dirty, r)
+		if errors.Is(err, errOverrun) {
+			e.work.begin() // the watchdog ended this turn's work
+			return
+		}
+		e.watch.leave(r)
 		release()
 		if err != nil {
 			in.putBack(items, dirty)
@@ -100,16 +61,32 @@ func (e *Engine) turn(in *instance) {
 			}
 			continue
 		}
-		if c == nil {
-			continue
+		if c != nil {
+			e.submit(c)
+			return
 		}
-		e.submit(c)
-		return
 	}
 }
 
-// take removes what the next turn is to look at: a control or an activity's unit
-// alone at the front, else the events up to the next of those.
+// prepare loads the instance if need be and plans its next change.
+func (e *Engine) prepare(in *instance, items []*inbound, dirty bool, r *running) (*change, error) {
+	if in.rec == nil && (dirty || items[0].create == nil) {
+		if err := e.load(in, r); err != nil {
+			return nil, err
+		}
+		if in.adopt != "" { // what was raised before it was started comes first
+			in.putBack(items, dirty)
+			return nil, nil
+		}
+	}
+	return e.plan(in, items, dirty, r)
+}
+
+// leads reports whether b must be the first that a turn takes.
+func (b *inbound) leads() bool { return b.control != nil || b.unit != nil || b.check != nil }
+
+// take removes what the next turn is to look at: a control alone, or events up to
+// the next that must be the first of its turn.
 func (in *instance) take() (items []*inbound, dirty bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -117,10 +94,11 @@ func (in *instance) take() (items []*inbound, dirty bool) {
 	if dirty {
 		return nil, true // what is stored came first
 	}
-	n := 0
+	n, size := 0, 0
 	for n < len(in.queue) && n < maxEvents {
 		b := in.queue[n]
-		if n > 0 && (b.control != nil || b.unit != nil) {
+		size += len(b.event.Data)
+		if n > 0 && (b.leads() || size > maxTurnBytes) {
 			break
 		}
 		n++
@@ -151,53 +129,20 @@ func (in *instance) putBack(items []*inbound, dirty bool) {
 	in.dirty = in.dirty || dirty
 }
 
-// abandon gives up what an instance had to do, because the engine stops. What
-// was acknowledged is stored.
-func (e *Engine) abandon(in *instance) {
-	err := e.stopError()
-	in.mu.Lock()
-	items := in.queue
-	in.queue, in.dirty, in.active, in.gone = nil, false, true, true
-	in.mu.Unlock()
-	e.instances.remove(in)
-	in.unload()
-	for _, b := range items {
-		if b.unit != nil {
-			b.unit.Discarded()
-		}
-		b.answer(err)
-	}
-}
-
-func (e *Engine) stopError() error {
-	if err := e.failed.Load(); err != nil {
-		return fmt.Errorf("%w: %w", ErrStopped, *err)
-	}
-	return ErrStopped
-}
-
 // plan works out the next change of a loaded instance; nil when there is none.
-func (e *Engine) plan(in *instance, items []*inbound, dirty bool) (*change, error) {
+func (e *Engine) plan(in *instance, items []*inbound, dirty bool, r *running) (*change, error) {
+	more := false
 	if dirty {
-		stored, err := e.inbox(in.key)
-		if err != nil || len(stored) == 0 {
+		var err error
+		if items, more, err = e.inbox(in.key); err != nil || len(items) == 0 {
 			return nil, err
 		}
-		if len(stored) == maxEvents {
-			in.mu.Lock()
-			in.dirty = true
-			in.mu.Unlock()
-		}
-		items = stored
 	}
 	c := e.newChange(in)
 	if b := items[0]; b.create != nil {
 		c.rec, c.created = b.create, true
 		in.rec, in.machine = b.create, e.machine(b.create)
-		records.CreateInstance(&c.txn, in.key, c.rec)
-		if b.unique {
-			c.txn.Require(records.IDKey(c.rec.ID), 0)
-		}
+		c.create(b)
 	}
 	if control := items[0].control; control != nil {
 		c.items = items
@@ -205,142 +150,44 @@ func (e *Engine) plan(in *instance, items []*inbound, dirty bool) (*change, erro
 			items[0].answer(err)
 			return nil, nil
 		}
-		if c.txn.Empty() {
-			items[0].answer(nil)
-			return nil, nil
-		}
-		return c, nil
+	} else if err := c.receive(items, r); err != nil {
+		return nil, err
 	}
-	items = c.admit(items)
-	if len(items) == 0 && c.txn.Empty() {
-		return nil, nil
-	}
-	switch {
-	case len(items) == 0:
-	case c.rec.State.Ended():
-		c.refuse(items)
-	case c.rec.State == records.Running && !c.rec.StartAt.After(c.now):
-		if err := c.run(items); err != nil {
-			return nil, err
-		}
-	default:
-		c.keep(items)
-	}
-	if c.txn.Empty() && c.unit == nil {
+	if c.nothing() {
 		for _, b := range c.items {
 			b.answer(nil)
 		}
 		return nil, nil
 	}
+	c.dirty = c.dirty || more
 	return c, nil
 }
 
-// admit drops the items whose check fails, and answers to calls of an earlier
-// generation.
-func (c *change) admit(items []*inbound) []*inbound {
-	n := 0
-	for _, b := range items {
-		if b.check != nil {
-			if err := b.check(c.in); err != nil {
-				b.answer(err)
-				continue
-			}
-		}
-		if b.task != nil && c.in.tasks[b.task.seq] != b.task || c.foreign(&b.event) {
-			c.drop(b)
-			continue
-		}
-		items[n] = b
-		n++
+// receive adds to the change what the instance does with the items.
+func (c *change) receive(items []*inbound, r *running) error {
+	items, err := c.admit(items)
+	switch {
+	case err != nil || len(items) == 0:
+		return err
+	case c.rec.State.Ended():
+		c.refuse(items)
+		return nil
+	case c.rec.State == records.Running && !c.rec.StartAt.After(c.now):
+		return c.run(items, r)
+	default:
+		return c.keep(items)
 	}
-	return items[:n]
-}
-
-// foreign reports whether a child's answer is for a call that an earlier
-// generation made under the same number.
-func (c *change) foreign(ev *history.Event) bool {
-	return (ev.Kind == history.ChildCompleted || ev.Kind == history.ChildFailed) && ev.Num != uint64(c.rec.Base)
-}
-
-// drop takes an item without effect.
-func (c *change) drop(b *inbound) {
-	c.consume(b)
-	if b.unit != nil {
-		b.unit.Discarded()
-	}
-	c.items = append(c.items, &inbound{done: b.done})
-}
-
-// refuse answers the items of an instance that has ended and drops what is
-// stored for it.
-func (c *change) refuse(items []*inbound) {
-	for _, b := range items {
-		c.consume(b)
-		if b.unit != nil {
-			b.unit.Discarded()
-		}
-		b.answer(ErrEnded)
-	}
-	if c.in.busy {
-		records.ClearBusy(&c.txn, c.in.key)
-	}
-}
-
-// keep stores the items of an instance that must not run now.
-func (c *change) keep(items []*inbound) {
-	for _, b := range items {
-		if b.stored != nil {
-			continue // it is kept already
-		}
-		if b.unit != nil && !c.join(b.unit) {
-			continue
-		}
-		if b.timer != nil {
-			records.DeleteTimer(&c.txn, *b.timer)
-		}
-		c.message(c.in.key, b.event)
-		c.closeTask(&b.event)
-		c.items = append(c.items, b)
-	}
-	c.mark()
-}
-
-// consume removes what is stored of an item.
-func (c *change) consume(b *inbound) {
-	if b.stored != nil {
-		records.DeleteMessage(&c.txn, c.in.key, *b.stored)
-	}
-	if b.timer != nil {
-		records.DeleteTimer(&c.txn, *b.timer)
-	}
-}
-
-// join makes an activity's unit part of the change. It reports false when the
-// unit has ended.
-func (c *change) join(u *unit.Unit) bool {
-	if err := u.Seal(&c.txn); err != nil {
-		return false
-	}
-	c.unit = u
-	return true
-}
-
-// message puts an event into the inbox of an instance.
-func (c *change) message(k records.InstanceKey, ev history.Event) {
-	records.PutMessage(&c.txn, k, &records.Message{Arrival: c.e.keys.arrival(c.now), Event: ev})
 }
 
 // run lets the machine take the items and adds what it decides to the change.
-func (c *change) run(items []*inbound) error {
+func (c *change) run(items []*inbound, r *running) error {
 	in := c.in
-	if u := items[0].unit; u != nil && !c.join(u) {
-		return nil // it timed out: whoever ended it has answered for it
-	}
+	c.join(items[0])
 	events := make([]history.Event, len(items))
 	for i, b := range items {
 		events[i] = b.event
 	}
-	recorded, taken, err := c.e.guarded(in, c.now, events)
+	recorded, taken, err := c.e.advance(in, c.now, events, r)
 	if err != nil {
 		return err
 	}
@@ -348,18 +195,32 @@ func (c *change) run(items []*inbound) error {
 		records.DeleteTask(&c.txn, in.key, 0)
 	}
 	c.items = append(c.items, items[:taken]...)
-	for _, b := range c.items {
+	for _, b := range items[:taken] {
 		c.consume(b)
 		c.closeTask(&b.event)
+	}
+	if len(recorded) > 0 {
+		if err := c.record(recorded); err != nil {
+			return err
+		}
+	}
+	if !in.machine.Ended() {
+		c.step()
+		c.mark()
+	}
+	if c.touched {
+		records.PutInstance(&c.txn, in.key, c.rec)
 	}
 	if rest := items[taken:]; len(rest) > 0 {
 		in.putBack(rest, false)
 	}
-	if len(recorded) == 0 {
-		return nil
-	}
+	return nil
+}
+
+// record adds a turn to the history, and what its decisions mean to the change.
+func (c *change) record(recorded []history.Event) error {
 	c.turned = true
-	records.PutTurn(&c.txn, in.key, in.nextTurn, history.Turn{Time: in.machine.Time().UnixNano(), Events: recorded})
+	records.PutTurn(&c.txn, c.in.key, c.in.nextTurn, history.Turn{Time: c.in.machine.Time().UnixNano(), Events: recorded})
 	for i := range recorded {
 		if recorded[i].Kind.Decision() {
 			if err := c.decide(&recorded[i]); err != nil {
@@ -369,25 +230,48 @@ func (c *change) run(items []*inbound) error {
 			c.untimed = append(c.untimed, recorded[i].Seq)
 		}
 	}
-	if step := in.machine.Step(); step != nil && in.tasks[step.Seq] == nil {
-		c.add = append(c.add, c.e.newStep(in, step, in.machine.Time()))
-	}
-	if c.touched {
-		records.PutInstance(&c.txn, in.key, c.rec)
-	}
-	if !in.machine.Ended() {
-		c.mark()
-	}
 	return nil
 }
 
-// guarded runs a turn of the machine under the poison journal.
-func (e *Engine) guarded(in *instance, now time.Time, events []history.Event) ([]history.Event, int, error) {
+// step sees to the inline step that the code waits for: one that is new is run, one
+// of an instance that is to end has its context canceled.
+func (c *change) step() {
+	step := c.in.machine.Step()
+	if step == nil {
+		return
+	}
+	running, parked := c.in.tasks[step.Seq], c.in.parked[step.Seq]
+	switch {
+	case running == nil && parked == nil:
+		c.add = append(c.add, c.e.newStep(c.in, step, c.in.machine.Time()))
+	case !c.in.machine.Ending():
+	case running != nil:
+		c.cancel = running
+	default:
+		c.cancel = parked
+		c.unpark = append(c.unpark, step.Seq)
+		c.add = append(c.add, parked) // it fails at once
+	}
+}
+
+// advance runs a turn of the machine under the poison journal and the watchdog.
+func (e *Engine) advance(in *instance, now time.Time, events []history.Event, r *running) ([]history.Event, int, error) {
+	defer e.journal.Leave(e.enter(in))
+	m := in.machine
+	r.begin(m)
+	recorded, taken, err := m.Turn(now, events)
+	if !r.end() {
+		m.Close()
+		return nil, 0, errOverrun
+	}
+	return recorded, taken, err
+}
+
+// enter notes in the poison journal that code of an instance runs.
+func (e *Engine) enter(in *instance) poison.Slot {
 	var id [8]byte
 	binary.BigEndian.PutUint64(id[:], uint64(in.key))
-	slot := e.journal.Enter(poison.Turn, id[:])
-	defer e.journal.Leave(slot)
-	return in.machine.Turn(now, events)
+	return e.journal.Enter(poison.Turn, id[:])
 }
 
 // alone makes sure that an instance whose turns may have killed the process runs
@@ -399,201 +283,71 @@ func (e *Engine) alone(in *instance) (release func(), ok bool) {
 	return e.journal.Alone(func() { e.pool.run(job{in: in}) })
 }
 
-// mark keeps the busy mark in step with whether a restart has work to resume.
-func (c *change) mark() {
-	n := len(c.in.tasks) + len(c.add)
-	for _, seq := range c.remove {
-		if c.in.tasks[seq] != nil {
-			n--
+// troubled deals with an instance that could not be loaded or run. It reports
+// whether the caller has lost the ownership.
+func (e *Engine) troubled(in *instance, err error) bool {
+	switch {
+	case errors.Is(err, ErrNotFound):
+		e.vanish(in)
+		return true
+	case stalls(err):
+		e.stall(in, err)
+		return true
+	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrOutcomeUnknown):
+		e.fail(err)
+		return false // the next look finds the engine stopped
+	}
+	e.log.Error("durable instance could not be run, trying again", "instance", in.key, "error", err)
+	in.troubles++
+	e.retryLater(in, min(100*time.Millisecond<<min(in.troubles, 10), time.Minute))
+	return true
+}
+
+// vanish answers everything meant for an instance that does not exist, and removes
+// what is stored for it: a message of one that did not know of its purge, or a timer.
+func (e *Engine) vanish(in *instance) {
+	txn := &store.Txn{}
+	in.mu.Lock()
+	for _, b := range in.queue {
+		if b.timer != nil {
+			records.DeleteTimer(txn, *b.timer)
 		}
 	}
-	c.marked, c.busy = true, n > 0
-	switch {
-	case c.busy && !c.in.busy:
-		records.SetBusy(&c.txn, c.in.key)
-	case !c.busy && c.in.busy:
-		records.ClearBusy(&c.txn, c.in.key)
+	in.mu.Unlock()
+	if stored, _, err := e.inbox(in.key); err == nil {
+		for _, b := range stored {
+			records.DeleteMessage(txn, in.key, *b.stored)
+		}
 	}
-}
-
-// closeTask ends the work for the call that ev answers.
-func (c *change) closeTask(ev *history.Event) {
-	switch ev.Kind {
-	case history.ActivityCompleted, history.ActivityFailed, history.StepCompleted, history.StepFailed:
-		c.endTask(ev.Seq)
+	in.unload()
+	e.dismiss(in, ErrNotFound)
+	if txn.Empty() {
+		return
 	}
-}
-
-// endTask ends the work for call seq.
-func (c *change) endTask(seq uint32) {
-	t := c.in.tasks[seq]
-	if t != nil {
-		c.remove = append(c.remove, seq)
-	}
-	if _, waits := c.in.parked[seq]; waits || t != nil && t.stored {
-		records.DeleteTask(&c.txn, c.in.key, seq)
-		c.unpark = append(c.unpark, seq)
-	}
-}
-
-// submit gives the change to the committer.
-func (e *Engine) submit(c *change) {
-	failpoint.Hit(failpoint.TurnRan)
 	e.work.begin()
-	e.opts.Committer.Submit(e.leased(&c.txn), func(err error) {
-		e.committed(c, err)
+	e.opts.Committer.Submit(e.leased(txn), func(err error) {
+		if err != nil {
+			e.log.Warn("durable records of a purged instance stay for now", "instance", in.key, "error", err)
+		}
 		e.work.end()
 	})
 }
 
-// committed applies a change whose outcome is known. It runs on the committer's
-// goroutine and must not wait.
-func (e *Engine) committed(c *change, err error) {
-	failpoint.Hit(failpoint.EngineCommitted)
-	in := c.in
-	switch {
-	case err == nil:
-		e.apply(c)
-	case errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrLeaseLost):
-		e.rejected(c, err)
-	case errors.Is(err, store.ErrOutcomeUnknown), errors.Is(err, store.ErrClosed):
-		e.fail(err)
-		in.putBack(c.items, false)
-		e.abandon(in)
-		return
-	default: // it can never be committed: a record too large, say
-		in.unload()
-		e.pool.run(job{f: func() { e.stall(in, c.items, fmt.Errorf("commit: %w", err)) }})
-		return
+// inbox returns the oldest messages stored for an instance, as items, and whether
+// there are more.
+func (e *Engine) inbox(k records.InstanceKey) ([]*inbound, bool, error) {
+	snap, err := e.store.Snapshot()
+	if err != nil {
+		return nil, false, err
 	}
-	e.again(in)
-}
-
-// again goes on with an instance whose change was decided.
-func (e *Engine) again(in *instance) {
-	if !e.rest(in) {
-		e.pool.run(job{in: in})
+	defer snap.Close()
+	messages, more, err := records.ReadInbox(snap, k, maxEvents, maxTurnBytes)
+	if err != nil {
+		return nil, false, fmt.Errorf("inbox: %w", err)
 	}
-}
-
-// apply makes the instance in memory what the durable change says, and releases
-// everything that waited for it.
-func (e *Engine) apply(c *change) {
-	in := c.in
-	in.rec = c.rec
-	if c.turned {
-		in.nextTurn++
-		in.deaths = 0
+	items := make([]*inbound, len(messages))
+	for i := range messages {
+		items[i] = &inbound{event: messages[i].Event, stored: &messages[i].Arrival}
 	}
-	for _, seq := range c.remove {
-		if t := in.tasks[seq]; t != nil {
-			delete(in.tasks, seq)
-			t.release()
-		}
-	}
-	for _, seq := range c.unpark {
-		delete(in.parked, seq)
-	}
-	for seq, task := range c.park {
-		if in.parked == nil {
-			in.parked = map[uint32]*records.Task{}
-		}
-		in.parked[seq] = task
-	}
-	for _, t := range c.timers {
-		if t.Kind == records.TimerCall {
-			if in.timers == nil {
-				in.timers = map[uint32]int64{}
-			}
-			in.timers[t.Seq] = t.Due
-		}
-		e.timers.add(t)
-	}
-	for _, seq := range c.untimed {
-		delete(in.timers, seq)
-	}
-	for _, t := range c.add {
-		if in.tasks == nil {
-			in.tasks = map[uint32]*task{}
-		}
-		in.tasks[t.seq] = t
-	}
-	if c.marked {
-		in.busy = c.busy
-	}
-	if c.unit != nil {
-		c.unit.Committed()
-	}
-	if c.dirty {
-		in.mu.Lock()
-		in.dirty = true
-		in.mu.Unlock()
-	}
-	if c.ended {
-		for seq, t := range in.tasks {
-			t.cancelRun(ErrEnded)
-			delete(in.tasks, seq)
-		}
-		in.unload()
-		in.rec = c.rec
-	}
-	if c.unload || !c.ended && c.turned && (e.opts.ReplayAlways || e.turns.Add(1)%e.opts.ReplayOneIn == 0) {
-		in.unload()
-	}
-	failpoint.Hit(failpoint.EngineApplied)
-	for _, t := range c.add {
-		e.pool.dispatch(t)
-	}
-	for _, k := range c.wake {
-		e.wake(k)
-	}
-	for _, b := range c.items {
-		b.answer(nil)
-	}
-	if c.rec.State.Ended() {
-		e.waits.notify(in.key, c.rec)
-	}
-	if c.kept {
-		e.kept.added(e, c.now)
-	}
-	if c.created {
-		c.adopt = append(c.adopt, adoption{key: in.key, id: c.rec.ID})
-	}
-	if len(c.adopt) > 0 && e.kept.any() {
-		e.pool.run(job{f: func() { e.adopt(c.adopt) }})
-	}
-}
-
-// rejected puts back what a refused change was to take, and rebuilds the instance:
-// its coroutine has run on what did not happen.
-func (e *Engine) rejected(c *change, err error) {
-	in := c.in
-	in.unload()
-	items := c.items
-	if c.created {
-		// The id is taken: there is no such instance as this.
-		for _, b := range items {
-			b.answer(err)
-		}
-		in.mu.Lock()
-		queue := in.queue
-		in.queue, in.dirty, in.gone = nil, false, true
-		in.mu.Unlock()
-		e.instances.remove(in)
-		for _, b := range queue {
-			b.answer(ErrNotFound)
-		}
-		return
-	}
-	if c.unit != nil {
-		c.unit.Discarded()
-		t := items[0].task
-		items = items[1:]
-		if errors.Is(err, store.ErrConflict) {
-			e.pool.run(job{f: func() { e.conflicted(t) }})
-		} else {
-			e.pool.dispatch(t)
-		}
-	}
-	in.putBack(items, false)
+	return items, more, nil
 }

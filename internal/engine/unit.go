@@ -36,7 +36,7 @@ func (e *Engine) StartIn(u *unit.Unit, s unit.Start) (string, error) {
 		return "", err
 	}
 	now := u.Now().UTC()
-	rec := e.newRecord(&s, now)
+	rec := newRecord(&s, now)
 	if s.ID == "" {
 		rec.ID = e.keys.id()
 	} else {
@@ -75,9 +75,6 @@ func (e *Engine) StartIn(u *unit.Unit, s unit.Start) (string, error) {
 		} else {
 			e.wake(key)
 		}
-		if e.kept.any() {
-			e.pool.run(job{f: func() { e.adopt([]adoption{{key: key, id: rec.ID}}) }})
-		}
 	})
 	return rec.ID, w.err
 }
@@ -115,7 +112,10 @@ func (e *Engine) RaiseIn(u *unit.Unit, r unit.Raise) error {
 		expires := now.Add(r.KeepFor)
 		ev.Time = expires.UnixNano()
 		records.PutKept(w, r.ID, &records.Message{Arrival: e.keys.arrival(now), Event: ev})
-		u.OnCommit(func() { e.kept.added(e, expires) })
+		u.OnCommit(func() {
+			e.kept.added(e, expires)
+			e.pool.run(job{f: func() { e.settle(r.ID) }})
+		})
 		return w.err
 	}
 	rec, err := instanceIn(u, key, r.ID)

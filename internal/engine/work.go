@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 )
@@ -28,11 +29,20 @@ func (w *work) end() {
 	}
 }
 
-// WaitIdle waits until nothing is under way: no turn, no commit, no activity.
-func (e *Engine) WaitIdle() {
-	e.work.mu.Lock()
-	defer e.work.mu.Unlock()
-	for e.work.n.Load() > 0 {
-		e.work.idle.Wait()
+// wait waits until nothing is under way, or ctx is done.
+func (w *work) wait(ctx context.Context) {
+	stop := context.AfterFunc(ctx, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.idle.Broadcast()
+	})
+	defer stop()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.n.Load() > 0 && ctx.Err() == nil {
+		w.idle.Wait()
 	}
 }
+
+// WaitIdle waits until nothing is under way: no turn, no commit, no activity.
+func (e *Engine) WaitIdle() { e.work.wait(context.Background()) }

@@ -16,7 +16,9 @@ const (
 	// Started is the first event: Name, Data (input), Num (random seed), Time
 	// (creation, Unix nanoseconds), ID (the instance's id).
 	Started Kind = 1
-	// ActivityCompleted answers ActivityScheduled with the same Seq: Data.
+	// ActivityCompleted answers ActivityScheduled with the same Seq: Data. Of this
+	// and every other answer that waits in an inbox, Num is the generation that
+	// asked.
 	ActivityCompleted Kind = 2
 	// ActivityFailed answers ActivityScheduled: Failure.
 	ActivityFailed Kind = 3
@@ -53,7 +55,7 @@ const (
 	// ChildStarted: Seq, Name, ID (the child's), Data (input), Options, Num (1: the
 	// id was generated).
 	ChildStarted
-	// ChildAbandoned: the child Seq is asked to cancel.
+	// ChildAbandoned: the child Seq, whose id is ID, is asked to cancel.
 	ChildAbandoned
 	// EventSent: Seq, ID (the target instance), Name, Data.
 	EventSent
@@ -89,6 +91,9 @@ func (k Kind) String() string {
 	}
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
+
+// Answer reports whether this answers a call of the instance.
+func (k Kind) Answer() bool { return k >= ActivityCompleted && k <= ChildFailed && k != EventRaised }
 
 // Decision reports whether the instance decided this, rather than received it.
 func (k Kind) Decision() bool { return k >= 64 }

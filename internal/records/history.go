@@ -29,23 +29,51 @@ func DropTurns(w Writer, k InstanceKey, from, end uint32) {
 	w.DeleteRange(turnKey(k, from), turnKey(k, end))
 }
 
-// ReadHistory visits the turns of an instance from base on, in order.
+// turnPage is how many turns ReadHistory holds at a time.
+const turnPage = 256
+
+// ReadHistory visits the turns of an instance from base on, in order. Visit may
+// take its time: it is not called inside a scan.
 func ReadHistory(r store.Reader, k InstanceKey, base uint32, visit func(turn uint32, t history.Turn) error) error {
-	var failed error
-	err := r.Scan(store.Range{Start: turnKey(k, base), End: tuple.After(instanceKey(spaceHistory, k))}, func(it store.Item) bool {
-		turn := binary.BigEndian.Uint32(it.Key[9:])
-		t, err := history.Decode(append([]byte(nil), it.Value...))
-		if err != nil {
-			failed = fmt.Errorf("turn %d: %w", turn, err)
-			return false
-		}
-		failed = visit(turn, t)
-		return failed == nil
-	})
-	if failed != nil {
-		return failed
+	type numbered struct {
+		history.Turn
+		n uint32
 	}
-	return err
+	end := tuple.After(instanceKey(spaceHistory, k))
+	for more := true; more; {
+		var (
+			page   []numbered
+			failed error
+		)
+		more = false
+		err := r.Scan(store.Range{Start: turnKey(k, base), End: end}, func(it store.Item) bool {
+			if len(page) == turnPage {
+				more = true
+				return false
+			}
+			n := binary.BigEndian.Uint32(it.Key[9:])
+			t, err := history.Decode(append([]byte(nil), it.Value...))
+			if err != nil {
+				failed = fmt.Errorf("turn %d: %w", n, err)
+				return false
+			}
+			page = append(page, numbered{t, n})
+			return true
+		})
+		if err != nil {
+			return err
+		}
+		for _, t := range page { // those before a malformed one, too
+			if err := visit(t.n, t.Turn); err != nil {
+				return err
+			}
+			base = t.n + 1
+		}
+		if failed != nil {
+			return failed
+		}
+	}
+	return nil
 }
 
 // SetBusy marks an instance as having work that a restart must resume.

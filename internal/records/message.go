@@ -43,30 +43,44 @@ func DeleteMessage(w Writer, k InstanceKey, a Arrival) {
 	w.Delete(appendArrival(instanceKey(spaceInbox, k), a))
 }
 
-// ReadInbox returns up to limit messages of instance k, oldest first.
-func ReadInbox(r store.Reader, k InstanceKey, limit int) ([]Message, error) {
-	prefix := instanceKey(spaceInbox, k)
-	return readMessages(r, store.Range{Start: prefix, End: tuple.After(prefix)}, limit)
+// ReadInbox returns the oldest messages of instance k: up to limit, and no more
+// payload than maxBytes unless the first alone is larger. More reports whether it
+// left some out.
+func ReadInbox(r store.Reader, k InstanceKey, limit, maxBytes int) (messages []Message, more bool, err error) {
+	size := 0
+	err = ScanInbox(r, k, func(m Message) bool {
+		size += len(m.Event.Data)
+		if len(messages) == limit || len(messages) > 0 && size > maxBytes {
+			more = true
+			return false
+		}
+		messages = append(messages, m)
+		return true
+	})
+	return messages, more, err
 }
 
-func readMessages(r store.Reader, scan store.Range, limit int) ([]Message, error) {
-	var (
-		messages []Message
-		failed   error
-	)
+// ScanInbox visits the messages of instance k, oldest first, until visit returns
+// false.
+func ScanInbox(r store.Reader, k InstanceKey, visit func(Message) bool) error {
+	prefix := instanceKey(spaceInbox, k)
+	return scanMessages(r, store.Range{Start: prefix, End: tuple.After(prefix)}, visit)
+}
+
+func scanMessages(r store.Reader, scan store.Range, visit func(Message) bool) error {
+	var failed error
 	err := r.Scan(scan, func(it store.Item) bool {
 		tail := it.Key[len(it.Key)-arrivalSize:]
 		m := Message{Arrival: Arrival{Nanos: binary.BigEndian.Uint64(tail), Node: binary.BigEndian.Uint32(tail[8:])}}
 		if m.Event, failed = decodeMessage(append([]byte(nil), it.Value...)); failed != nil {
 			return false
 		}
-		messages = append(messages, m)
-		return len(messages) < limit
+		return visit(m)
 	})
 	if failed != nil {
-		return nil, failed
+		return failed
 	}
-	return messages, err
+	return err
 }
 
 func decodeMessage(value []byte) (history.Event, error) {
@@ -94,8 +108,13 @@ func DeleteKept(w Writer, id string, a Arrival) { w.Delete(appendArrival(keptPre
 
 // ReadKept returns up to limit events kept for the instance called id.
 func ReadKept(r store.Reader, id string, limit int) ([]Message, error) {
+	var messages []Message
 	prefix := keptPrefix(id)
-	return readMessages(r, store.Range{Start: prefix, End: tuple.After(prefix)}, limit)
+	err := scanMessages(r, store.Range{Start: prefix, End: tuple.After(prefix)}, func(m Message) bool {
+		messages = append(messages, m)
+		return len(messages) < limit
+	})
+	return messages, err
 }
 
 // KeptIDs visits the ids of the instances for which events are kept, each once,

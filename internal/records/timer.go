@@ -1,6 +1,7 @@
 package records
 
 import (
+	"bytes"
 	"encoding/binary"
 	"time"
 
@@ -52,14 +53,21 @@ func HasTimer(r store.Reader, t Timer) (bool, error) {
 	return version != 0, err
 }
 
-// ReadTimers returns up to limit timers due in [from, until), the earliest
-// first.
-func ReadTimers(r store.Reader, from, until time.Time, limit int) ([]Timer, error) {
+// Before reports whether t comes before u in the order of ReadTimers.
+func (t Timer) Before(u Timer) bool { return bytes.Compare(timerKey(t), timerKey(u)) < 0 }
+
+// Next returns the first place after t in that order.
+func (t Timer) Next() Timer {
+	t.Kind++
+	return t
+}
+
+// ReadTimers returns up to limit timers from the place of from on, which counts,
+// that are due before until, the earliest first.
+func ReadTimers(r store.Reader, from Timer, until time.Time, limit int) ([]Timer, error) {
 	var timers []Timer
-	bound := func(t time.Time) []byte {
-		return binary.BigEndian.AppendUint64([]byte{spaceTimer}, uint64(max(t.UnixNano(), 0)))
-	}
-	err := r.Scan(store.Range{Start: bound(from), End: bound(until)}, func(it store.Item) bool {
+	scan := store.Range{Start: timerKey(from), End: timerKey(Timer{Due: until.UnixNano()})}
+	err := r.Scan(scan, func(it store.Item) bool {
 		if len(it.Key) != 1+8+8+4+1 {
 			return true
 		}

@@ -27,17 +27,18 @@ func (m *Machine) open(e history.Event) *Call {
 	m.enter()
 	m.lastSeq++
 	e.Seq = m.lastSeq
-	c := &Call{Seq: e.Seq, Kind: e.Kind, Name: e.Name, Due: e.Time}
+	c := &Call{Seq: e.Seq, Kind: e.Kind, Name: e.Name, ID: e.ID, Due: e.Time}
 	if m.canceled && !m.shielded {
 		c.done, c.failure = true, errCanceled
 		return c
 	}
-	m.decideOrPark(e)
+	m.decideOrPark(&e)
+	c.Due = e.Time
 	m.calls[c.Seq] = c
 	return c
 }
 
-func (m *Machine) decideOrPark(e history.Event) {
+func (m *Machine) decideOrPark(e *history.Event) {
 	if !m.decide(e) {
 		m.park()
 	}
@@ -119,30 +120,48 @@ func (m *Machine) Cancel(c *Call) {
 	}
 }
 
+// abandoned is the decision that gives up a call, by the decision that opened it.
+// An inline step has none: its function runs while the code waits for it, so that
+// the two never run at once.
+var abandoned = map[history.Kind]history.Kind{
+	history.ActivityScheduled: history.ActivityAbandoned,
+	history.TimerCreated:      history.TimerCanceled,
+	history.EventAwaited:      history.WaitAbandoned,
+	history.ChildStarted:      history.ChildAbandoned,
+}
+
 // abandon decides that the answer of c is not wanted.
 func (m *Machine) abandon(c *Call) {
-	kind := map[history.Kind]history.Kind{
-		history.ActivityScheduled: history.ActivityAbandoned,
-		history.TimerCreated:      history.TimerCanceled,
-		history.EventAwaited:      history.WaitAbandoned,
-		history.ChildStarted:      history.ChildAbandoned,
-	}[c.Kind]
 	if c.Kind == history.EventAwaited {
-		m.waits[c.Name] = slices.DeleteFunc(m.waits[c.Name], func(w *Call) bool { return w == c })
+		m.unwait(c)
 	}
 	m.answer(c, nil, errCanceled)
-	if kind != 0 && !m.decide(history.Event{Kind: kind, Seq: c.Seq}) && m.running {
+	if !m.decide(&history.Event{Kind: abandoned[c.Kind], Seq: c.Seq, ID: c.ID}) && m.running {
 		m.park()
 	}
 }
 
-// cancelAll gives up every open call and makes every later one fail.
+// unwait removes c from those that wait for its event.
+func (m *Machine) unwait(c *Call) {
+	rest := slices.DeleteFunc(m.waits[c.Name], func(w *Call) bool { return w == c })
+	if len(rest) == 0 {
+		delete(m.waits, c.Name)
+		return
+	}
+	m.waits[c.Name] = rest
+}
+
+// cancelAll gives up every open call and makes every later one fail. An inline
+// step is left to end: whoever runs it cancels its context.
 func (m *Machine) cancelAll() {
 	m.canceled = true
 	if m.shielded {
 		return
 	}
 	for _, c := range m.Open() {
+		if c.Kind == history.StepBegan {
+			continue
+		}
 		m.abandon(c)
 		if m.failed != nil {
 			return
@@ -170,13 +189,13 @@ func (m *Machine) Shield(f func()) {
 func (m *Machine) Send(id, name string, data []byte) {
 	m.enter()
 	m.lastSeq++
-	m.decideOrPark(history.Event{Kind: history.EventSent, Seq: m.lastSeq, ID: id, Name: name, Data: data})
+	m.decideOrPark(&history.Event{Kind: history.EventSent, Seq: m.lastSeq, ID: id, Name: name, Data: data})
 }
 
 // SetStatus sets the instance's custom status.
 func (m *Machine) SetStatus(data []byte) {
 	m.enter()
-	m.decideOrPark(history.Event{Kind: history.StatusSet, Data: data})
+	m.decideOrPark(&history.Event{Kind: history.StatusSet, Data: data})
 }
 
 // Now returns the instance's time: that of the current turn.

@@ -65,6 +65,8 @@ type Call struct {
 	Seq  uint32
 	Kind history.Kind // the decision that opened it
 	Name string
+	// ID is a child's.
+	ID string
 	// Due is when a timer fires, in Unix nanoseconds.
 	Due int64
 
@@ -134,6 +136,8 @@ func (m *Machine) Turn(now time.Time, events []history.Event) (recorded []histor
 		return nil, 0, m.failed
 	}
 	m.begin(now)
+	m.turn++
+	m.recorded = nil
 	for taken < len(events) && !m.ended {
 		m.receive(events[taken])
 		taken++
@@ -144,13 +148,11 @@ func (m *Machine) Turn(now time.Time, events []history.Event) (recorded []histor
 	return m.recorded, taken, nil
 }
 
-// begin starts a turn. Time never goes back, whatever the owner's clock does.
+// begin moves the time. It never goes back, whatever the owner's clock does.
 func (m *Machine) begin(now time.Time) {
 	if now.After(m.now) {
 		m.now = now
 	}
-	m.turn++
-	m.recorded = nil
 }
 
 // Replay runs a recorded turn and checks that the code decides what it records.
@@ -159,6 +161,7 @@ func (m *Machine) Replay(t history.Turn) error {
 		return m.failed
 	}
 	m.begin(time.Unix(0, t.Time).UTC())
+	m.turn++
 	m.replaying, m.expected = true, t.Events
 	defer func() { m.replaying, m.expected = false, nil }()
 	for len(m.expected) > 0 {
@@ -179,6 +182,9 @@ func (m *Machine) Replay(t history.Turn) error {
 
 // Time returns the time of the latest turn.
 func (m *Machine) Time() time.Time { return m.now }
+
+// Ending reports whether the instance was asked to end.
+func (m *Machine) Ending() bool { return m.canceled }
 
 // Ended reports whether the code has returned.
 func (m *Machine) Ended() bool { return m.ended }
@@ -235,11 +241,14 @@ func (m *Machine) receive(e history.Event) bool {
 		}
 		m.record(e)
 		m.seed = e.Num
+		m.begin(time.Unix(0, e.Time).UTC()) // it may be of a generation whose time is ahead of the clock
 		m.start(e.Data)
 	case history.EventRaised:
 		m.record(e)
 		if waits := m.waits[e.Name]; len(waits) > 0 {
-			m.waits[e.Name] = waits[1:]
+			if m.waits[e.Name] = waits[1:]; len(waits) == 1 {
+				delete(m.waits, e.Name)
+			}
 			m.answer(waits[0], e.Data, nil)
 		} else {
 			if m.unread == nil {
@@ -301,26 +310,36 @@ func (m *Machine) answer(c *Call, data []byte, failure *history.Failure) {
 
 // start makes the coroutine; run gives it its first slice.
 func (m *Machine) start(input []byte) {
-	m.next, m.stop = iter.Pull(func(yield func(struct{}) bool) {
-		m.yield = yield
-		returned := false
-		defer func() {
-			if returned || m.dead {
-				return
-			}
-			value := recover()
-			if value == nil {
-				value = errors.New("runtime.Goexit called")
-			}
-			m.failed = &Panic{Value: value, Stack: string(debug.Stack())}
-		}()
-		output, err := m.code(m, input)
-		returned = true
-		if !m.dead {
-			m.end(output, err)
-		}
-	})
+	m.next, m.stop = iter.Pull(func(yield func(struct{}) bool) { m.main(yield, input) })
 	m.ready = func() bool { return true }
+}
+
+// main is the body of the coroutine. A panic and a Goexit of the code make the
+// machine fail; both are held here until it is closed, since iter.Pull would hand
+// them on to the owner. What deferred functions do while a closed machine unwinds
+// is of no interest, not even a panic.
+//
+//go:noinline // Stack finds the goroutine by this frame
+func (m *Machine) main(yield func(struct{}) bool, input []byte) {
+	m.yield = yield
+	returned := false
+	defer func() {
+		value := recover()
+		if returned || m.dead {
+			return
+		}
+		if value == nil {
+			value = errors.New("runtime.Goexit called")
+		}
+		m.failed = &Panic{Value: value, Stack: string(debug.Stack())}
+		for yield(struct{}{}) {
+		}
+	}()
+	output, err := m.code(m, input)
+	returned = true
+	if !m.dead {
+		m.end(output, err)
+	}
 }
 
 // run continues the coroutine as long as what it waits for is there.
@@ -351,10 +370,7 @@ func (m *Machine) end(output []byte, err error) {
 	default:
 		e = history.Event{Kind: history.Failed, Failure: &history.Failure{Message: err.Error()}}
 	}
-	if !m.decide(e) {
-		return
-	}
-	m.ended = true
+	m.ended = m.decide(&e)
 }
 
 // FailureError carries a failure out of a Code.
@@ -363,11 +379,11 @@ type FailureError struct{ Failure *history.Failure }
 // Error implements error.
 func (e *FailureError) Error() string { return e.Failure.Message }
 
-// decide records a decision, or checks it against the recorded one. It reports
-// whether the code may go on.
-func (m *Machine) decide(e history.Event) bool {
+// decide records a decision, or checks it against the recorded one and takes over
+// when a timer is due from it. It reports whether the code may go on.
+func (m *Machine) decide(e *history.Event) bool {
 	if !m.replaying {
-		m.recorded = append(m.recorded, e)
+		m.recorded = append(m.recorded, *e)
 		return true
 	}
 	if len(m.expected) == 0 {
@@ -380,6 +396,7 @@ func (m *Machine) decide(e history.Event) bool {
 		return false
 	}
 	m.expected = m.expected[1:]
+	e.Time = want.Time
 	return true
 }
 
