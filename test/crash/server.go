@@ -129,15 +129,14 @@ func (s *server) kill() error {
 	return s.output.trouble()
 }
 
-// dump makes a program that lives, and should do something, say what its goroutines do,
-// and ends it.
+// dump ends the program; if it lives, it writes what its goroutines do.
 func (s *server) dump() {
-	if s.process.Process.Signal(syscall.SIGQUIT) != nil {
-		return // it is dead
-	}
+	_ = s.process.Process.Signal(syscall.SIGQUIT) // it may be dead
 	select {
 	case <-s.exited:
 	case <-time.After(10 * time.Second):
+		_ = s.process.Process.Kill()
+		<-s.exited
 	}
 }
 

@@ -46,7 +46,7 @@ func (w *world) play(ctx context.Context) error {
 	for _, r := range plan(rng, w.kills, w.point) {
 		for i, k := range r.kills {
 			if err := w.life(ctx, rand.New(rand.NewPCG(w.seed, uint64(100+w.killed))), r, k, i == 0); err != nil {
-				return fmt.Errorf("killed %v: %w", k, err)
+				return fmt.Errorf("in the process that is to die (%v): %w", k, err)
 			}
 			if w.killed++; w.killed%10 == 0 {
 				fmt.Printf("%d kills, %d files\n", w.killed, len(w.book.all()))
@@ -107,11 +107,15 @@ func (w *world) life(ctx context.Context, rng *rand.Rand, r round, k kill, calm 
 	return nil
 }
 
-// explain keeps what the program wrote, and what it does if it lives, beside an error.
+// explain ends a program and keeps what it wrote and, if it lived, what its goroutines
+// did.
 func (w *world) explain(s *server, err error) error {
 	s.dump()
 	log := filepath.Join(filepath.Dir(w.data), "program.log")
-	return errors.Join(err, s.kill(), os.WriteFile(log, []byte(s.output.text()), 0o600))
+	if writeErr := os.WriteFile(log, []byte(s.output.text()), 0o600); writeErr != nil {
+		return errors.Join(err, writeErr)
+	}
+	return fmt.Errorf("%w\nwhat the program wrote: %s", err, log)
 }
 
 var atRandomly = kill{when: atRandom}.String()
