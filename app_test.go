@@ -210,6 +210,30 @@ func TestRunEndsWithStop(t *testing.T) {
 	}
 }
 
+func TestAppThatCannotGoOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.start(perdure.HTTP("GET /ping", ping))
+	r.Break(errors.New("the disk is full of secrets"))
+	r.Break(errors.New("later"))
+	if a := r.do("GET", "/healthz", ""); strings.Contains(a.body, "secrets") || a.problem(t, http.StatusServiceUnavailable) == "" {
+		t.Errorf("got %+v", a)
+	}
+	if a := r.do("GET", "/openapi.json", ""); a.status != 200 {
+		t.Errorf("got %+v", a)
+	}
+
+	app := perdure.New(w.config)
+	ended := make(chan error, 1)
+	go func() { ended <- app.Run(t.Context()) }()
+	waitFor(t, func() bool { return app.Durable() != nil })
+	cause := errors.New("the disk is gone")
+	app.Break(cause)
+	if err := get(t, ended); !errors.Is(err, cause) {
+		t.Errorf("run: %v, want the cause", err)
+	}
+}
+
 func TestAppServesItsAddress(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -21,6 +21,9 @@ func (a *App) Settle(ctx context.Context) error {
 	}
 }
 
+// Break makes the app one that cannot go on.
+func (a *App) Break(cause error) { a.running.Load().fail(cause) }
+
 // MatchPattern matches a blob's name with a pattern and returns the values of its names.
 func MatchPattern(pattern, name string) (values map[string]string, names []string, err error) {
 	re, names, err := compilePattern(pattern)
