@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -138,7 +139,7 @@ func (p *program) matches(want, got string) bool {
 type curl struct {
 	method, url, data, file string
 	headers                 http.Header
-	status                  bool // -i: show the status line
+	timeout                 time.Duration // -m
 }
 
 // parseCurl understands what the pages use of curl.
@@ -161,8 +162,12 @@ func parseCurl(t *testing.T, command string) curl {
 		}
 		switch words[i] {
 		case "-s":
-		case "-i":
-			c.status = true
+		case "-m":
+			seconds, err := strconv.Atoi(next())
+			if err != nil {
+				t.Fatalf("%q: -m: %v", command, err)
+			}
+			c.timeout = time.Duration(seconds) * time.Second
 		case "-X":
 			c.method = next()
 		case "-H":
@@ -198,7 +203,11 @@ func (p *program) send(t *testing.T, c curl) string {
 		t.Fatal(err)
 	}
 	req.Header = headers
-	res, err := http.DefaultClient.Do(req)
+	client := http.Client{Timeout: c.timeout}
+	res, err := client.Do(req)
+	if c.timeout > 0 && os.IsTimeout(err) {
+		return "curl: (28) Operation timed out"
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,11 +216,7 @@ func (p *program) send(t *testing.T, c curl) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := strings.ReplaceAll(string(b), p.address, "localhost:8080")
-	if c.status {
-		return "HTTP/1.1 " + res.Status + "\n…\n" + text
-	}
-	return text
+	return strings.ReplaceAll(string(b), p.address, "localhost:8080")
 }
 
 // form writes a file as the form that curl -F sends.

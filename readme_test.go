@@ -3,6 +3,7 @@ package perdure_test
 import (
 	"errors"
 	"fmt"
+	"go/format"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -22,8 +23,12 @@ func TestReadmeProgram(t *testing.T) {
 	if len(sessions) != 2 {
 		t.Fatalf("README.md has %d console blocks, want one before the program is killed and one after", len(sessions))
 	}
+	code := page.blocks("go")[0]
+	if formatted, err := format.Source([]byte(code)); err != nil || string(formatted) != code {
+		t.Errorf("the program is not formatted: %v", err)
+	}
 	dir := t.TempDir()
-	writeModule(t, dir, page.blocks("go")[0])
+	writeModule(t, dir, code)
 	p := program{path: build(t, dir, "."), dir: dir}
 	for _, session := range sessions {
 		p.start(t)
