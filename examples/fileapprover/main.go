@@ -65,7 +65,8 @@ func newApp(config perdure.Config, a approver) *perdure.App {
 		perdure.HTTP("POST /api/approve/{fileId}", approveUpload, perdure.Summary("Decide about an upload")),
 		perdure.HTTP("POST /api/approve/download/{fileId}", approveDownload, perdure.Summary("Decide about a download")),
 		perdure.HTTP("GET /api/download/{fileId}", download, perdure.Summary("Metadata and a link good for one hour")),
-		perdure.Handle("/", web.Handler()),
+		perdure.Handle("GET /{$}", web.Handler()),
+		perdure.Handle("GET /assets/", web.Handler()),
 
 		perdure.OnBlob(Files, "{fileId}", startProcess, perdure.FunctionName("startProcess")),
 

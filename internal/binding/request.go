@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode"
 
 	"github.com/perdure/perdure/internal/problem"
 )
@@ -255,10 +256,23 @@ func (r *Request) file(part string) (*Upload, error) {
 	return r.upload, nil
 }
 
-// baseName strips the folders of a name, in the manner of any system.
+// maxFileName bounds the name of an upload, in bytes: what file systems allow.
+const maxFileName = 255
+
+// baseName makes of what a sender calls a file a name: text in one line, without the
+// folders of any system, and not too long.
 func baseName(name string) string {
 	if i := strings.LastIndexAny(name, `/\`); i >= 0 {
 		name = name[i+1:]
+	}
+	name = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(name, "\uFFFD"))
+	if len(name) > maxFileName {
+		name = strings.ToValidUTF8(name[:maxFileName], "")
 	}
 	if name == "." || name == ".." {
 		return ""

@@ -14,8 +14,9 @@ import (
 // field of a multipart form. Its bytes are streamed: they are read once, by the
 // function, and never kept in memory.
 type Upload struct {
-	// Name is the file's name as the sender gave it, without folders; it may be
-	// empty. It is not to be trusted.
+	// Name is the file's name as the sender gave it, without folders and control
+	// characters, cut to 255 bytes of UTF-8; it may be empty. It is not to be
+	// trusted.
 	Name string
 	// DeclaredType is the media type as the sender gave it; it may be empty. It
 	// is not to be trusted.

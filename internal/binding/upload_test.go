@@ -3,11 +3,14 @@ package binding_test
 import (
 	"errors"
 	"io"
+	"mime"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/perdure/perdure/internal/binding"
 )
@@ -240,4 +243,28 @@ func TestFailedStaging(t *testing.T) {
 	req.Settle(binding.Discarded)
 	_, err = plan.Decode(t.Context(), req)
 	wantProblem(t, err, 503, "send it again")
+}
+
+// The name of a file is text in one line that names no folder.
+func FuzzUploadName(f *testing.F) {
+	for _, name := range []string{"cat.png", "../../etc/passwd", `C:\cat.png`, "..", ".\x00.", "a\r\nb", "\xff", strings.Repeat("ü", 200)} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		r := newRequest("POST", "/", "", "bytes")
+		r.Header.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
+		in, err := decode[struct {
+			File binding.Upload `body:""`
+		}](t, newFixture(), post(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := in.File.Name
+		if len(got) > 255 || !utf8.ValidString(got) || got == "." || got == ".." || strings.ContainsAny(got, "/\\") || strings.ContainsFunc(got, unicode.IsControl) {
+			t.Errorf("%q became %q", name, got)
+		}
+		if utf8.ValidString(name) && len(name) < 50 && !strings.ContainsAny(name, "/\\") && !strings.ContainsFunc(name, unicode.IsControl) && name != "." && name != ".." && got != name {
+			t.Errorf("%q became %q", name, got)
+		}
+	})
 }
