@@ -44,6 +44,7 @@ func Index[T any, V Ordered](name string, of func(*T) V) *SecondaryIndex[T, V] {
 	return x
 }
 
+//lint:ignore U1000 it is called through Option; the checker does not follow generic types there
 func (x *SecondaryIndex[T, V]) apply(t *Table[T]) { t.indexes = append(t.indexes, &x.index) }
 
 func (x *SecondaryIndex[T, V]) encode(value V) ([]byte, error) {

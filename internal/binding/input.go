@@ -211,7 +211,6 @@ var (
 	uploadType = reflect.TypeFor[*Upload]()
 	readerType = reflect.TypeFor[io.Reader]()
 	bytesType  = reflect.TypeFor[[]byte]()
-	rawType    = reflect.TypeFor[json.RawMessage]()
 )
 
 func (in *Input) addBody(f field) error {

@@ -14,7 +14,8 @@ func TestGateWaitsForThoseInside(t *testing.T) {
 	if !g.Enter() || !g.Enter() {
 		t.Fatal("an open gate let nobody in")
 	}
-	if g.Closed() || !g.Close() || g.Close() || !g.Closed() {
+	before, first, second := g.Closed(), g.Close(), g.Close()
+	if before || !first || second || !g.Closed() {
 		t.Error("Close must report that it closed the gate, once")
 	}
 	if g.Enter() {
