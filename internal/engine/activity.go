@@ -34,7 +34,7 @@ func FailureOf(err error) *history.Failure {
 	switch {
 	case errors.As(err, &f):
 		failure = f.Failure()
-	case errors.Is(err, ErrTimeout), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded):
 		failure.Type = TimeoutType
 	}
 	failure.Message, failure.Attempts = err.Error(), 0

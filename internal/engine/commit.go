@@ -2,9 +2,9 @@ package engine
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/perdure/perdure/internal/failpoint"
 	"github.com/perdure/perdure/internal/history"
@@ -26,6 +26,15 @@ func (e *Engine) submit(c *change) {
 func (e *Engine) leased(txn *store.Txn) *store.Txn {
 	txn.Lease = e.lease()
 	return txn
+}
+
+// commit commits txn and waits. An unknown outcome ends the engine.
+func (e *Engine) commit(ctx context.Context, txn *store.Txn) error {
+	err := e.opts.Committer.Commit(ctx, txn)
+	if errors.Is(err, store.ErrOutcomeUnknown) {
+		e.fail(err)
+	}
+	return err
 }
 
 // committed applies a change whose outcome is known. It runs on the committer's
@@ -54,7 +63,7 @@ func (e *Engine) committed(c *change, err error) {
 		e.log.Warn("durable turn was not committed, trying again", "instance", in.key, "error", err)
 		in.putBack(c.items, !c.created)
 		in.troubles++
-		e.retryLater(in, min(10*time.Millisecond<<min(in.troubles, 12), time.Minute))
+		e.retryLater(in, retryAfter(in.troubles))
 	}
 }
 

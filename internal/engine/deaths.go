@@ -56,5 +56,5 @@ func (e *Engine) charge(ctx context.Context, entry poison.Entry) error {
 	e.log.Warn("the process died while this ran", "instance", rec.ID, "call", seq, "deaths", task.Deaths)
 	txn := &store.Txn{}
 	records.PutTask(txn, key, seq, task)
-	return e.opts.Committer.Commit(ctx, e.leased(txn))
+	return e.commit(ctx, e.leased(txn))
 }

@@ -141,6 +141,8 @@ type Engine struct {
 	cancelBase context.CancelFunc
 	stopping   chan struct{}
 	stopOnce   sync.Once
+	stopped    chan struct{} // closed when nothing is run any more
+	ended      sync.Once
 	background sync.WaitGroup
 	failed     atomic.Pointer[error]
 	started    atomic.Bool
@@ -166,6 +168,7 @@ func New(o Options) (*Engine, error) {
 		activities:     map[string]*Activity{},
 		stopping:       make(chan struct{}),
 		doubted:        make(chan struct{}, 1),
+		stopped:        make(chan struct{}),
 	}
 	if e.journal == nil {
 		j, err := poison.Open("")
@@ -278,6 +281,7 @@ func (e *Engine) Stop(ctx context.Context) error {
 	e.closed.Store(true)
 	e.background.Wait()
 	e.abandonAll()
+	e.ended.Do(func() { close(e.stopped) })
 	if epoch := e.epoch.Load(); epoch != 0 && e.failed.Load() == nil {
 		err = errors.Join(err, e.store.ReleaseLease(context.WithoutCancel(ctx), leaseName, epoch))
 	}

@@ -1,6 +1,10 @@
 package engine
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/perdure/perdure/internal/history"
+)
 
 // The errors the engine answers. Package durable exports them again, with the
 // situations they stand for.
@@ -34,6 +38,9 @@ const (
 // coded is an error that equals every other one that history keeps under the same
 // type.
 type coded struct{ code, message string }
+
+// Failure implements Failer.
+func (c coded) Failure() *history.Failure { return &history.Failure{Type: c.code} }
 
 // Error implements error.
 func (c coded) Error() string { return c.message }

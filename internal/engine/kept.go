@@ -184,7 +184,7 @@ func (e *Engine) keep(ctx context.Context, r *unit.Raise) error {
 	records.PutKept(txn, r.ID, &records.Message{Arrival: e.keys.arrival(now), Event: history.Event{
 		Kind: history.EventRaised, Name: r.Name, Data: r.Payload, Time: expires.UnixNano(),
 	}})
-	if err := e.opts.Committer.Commit(ctx, txn); err != nil {
+	if err := e.commit(ctx, txn); err != nil {
 		return fmt.Errorf("keep event %q: %w", r.Name, err)
 	}
 	e.kept.added(e, expires)
@@ -248,7 +248,7 @@ func (e *Engine) adopt(key records.InstanceKey, id string) (moved bool, err erro
 			records.DeleteKept(txn, id, messages[i].Arrival)
 			records.PutMessage(txn, key, &messages[i])
 		}
-		if err := e.opts.Committer.Commit(e.base, e.leased(txn)); err != nil {
+		if err := e.commit(e.base, e.leased(txn)); err != nil {
 			return moved, err
 		}
 		moved = true

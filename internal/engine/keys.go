@@ -61,6 +61,9 @@ func (k *keys) reserve(e *Engine) error {
 		if errors.Is(err, store.ErrConflict) {
 			continue
 		}
+		if errors.Is(err, store.ErrOutcomeUnknown) {
+			e.fail(err)
+		}
 		if err != nil {
 			return err
 		}

@@ -63,6 +63,9 @@ func (p *pool) loop(j job) {
 		case <-idle.C:
 			parked.Add(-1)
 			return
+		case <-p.e.stopped:
+			parked.Add(-1)
+			return
 		}
 	}
 }

@@ -147,6 +147,9 @@ func (e *Engine) plan(in *instance, items []*inbound, dirty bool, r *running) (*
 	if control := items[0].control; control != nil {
 		c.items = items
 		if err := control(in, c); err != nil {
+			if items[0].done == nil {
+				return nil, err // nobody else would ask again
+			}
 			items[0].answer(err)
 			return nil, nil
 		}
@@ -299,8 +302,13 @@ func (e *Engine) troubled(in *instance, err error) bool {
 	}
 	e.log.Error("durable instance could not be run, trying again", "instance", in.key, "error", err)
 	in.troubles++
-	e.retryLater(in, min(100*time.Millisecond<<min(in.troubles, 10), time.Minute))
+	e.retryLater(in, retryAfter(in.troubles))
 	return true
+}
+
+// retryAfter returns how long to wait after so many failures of the store in a row.
+func retryAfter(failures int) time.Duration {
+	return min(5*time.Millisecond<<min(failures, 14), time.Minute)
 }
 
 // vanish answers everything meant for an instance that does not exist, and removes
