@@ -1,7 +1,6 @@
 package binding
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"reflect"
