@@ -117,7 +117,7 @@ func (r *running) openStores() (err error) {
 		journal, blobs, keys = "", "file:"+filepath.Join(r.temporary, "blobs"), r.temporary
 		r.store = memory.New(nil)
 	} else {
-		if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		if err := blobstore.MakeDir(blobstore.OS, c.Data); err != nil {
 			return fmt.Errorf("perdure: data folder: %w", err)
 		}
 		opened, err := pebble.Open(path, &pebble.Options{Logger: c.Logger, OnFatal: r.fail})
@@ -203,6 +203,7 @@ func (r *running) collect() {
 			r.config.Logger.Error("the blob collector ended", "error", err)
 		}
 	})
+	r.background.Go(func() { r.expireAnswers(ctx) })
 }
 
 // stop ends everything in the opposite order. Each part may be missing when the start

@@ -148,6 +148,7 @@ var rules = ruleset{
 				"examples/fileapprover/analysis",
 				"examples/fileapprover/web",
 				"test/crash",
+				"test/powerloss",
 				"test/e2e",
 				"test/e2e/browser",
 				"scripts/testreport",

@@ -86,6 +86,19 @@ func (osFS) Lock(path string) (io.Closer, error) {
 	return f, nil
 }
 
+// MakeDir makes the folder path and the missing ones above it. When it returns, the
+// entry of path is durable, also if a process that was killed had made it.
+func MakeDir(fsys FS, path string) error {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	if err := makeDir(fsys, path); err != nil {
+		return err
+	}
+	return syncDir(fsys, filepath.Dir(path))
+}
+
 // makeDir makes the folder path and the missing ones above it, each durable
 // before anything is put into it.
 func makeDir(fsys FS, path string) error {

@@ -190,3 +190,33 @@ func TestPowerCutFindsMissingSyncs(t *testing.T) {
 		})
 	}
 }
+
+func TestMakeDirIsDurable(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string]func(blobstore.FS, string) error{
+		"new":            func(blobstore.FS, string) error { return nil },
+		"made by a kill": func(f blobstore.FS, top string) error { return f.Mkdir(filepath.Join(top, "a")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			top := t.TempDir()
+			r := powercut.Record(blobstore.OS, top)
+			if err := errors.Join(before(r, top), blobstore.MakeDir(r, filepath.Join(top, "a"))); err != nil {
+				t.Fatal(err)
+			}
+			r.Mark("made")
+			for cut := range r.Log().Cuts() {
+				if len(cut.Marks) == 0 {
+					continue
+				}
+				left := t.TempDir()
+				if err := cut.WriteTo(left); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := os.Stat(filepath.Join(left, "a")); err != nil {
+					t.Errorf("%v: %v", cut, err)
+				}
+			}
+		})
+	}
+}

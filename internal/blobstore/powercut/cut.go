@@ -51,6 +51,15 @@ const (
 	kept                      // all are there
 )
 
+// AllDurable is the Variant of a cut that takes nothing: there is no other.
+const AllDurable = "all durable"
+
+// Variants is the number of cuts after a step where something is not durable. With
+// the first of them, nothing of that is kept.
+const Variants = 5 + randomVariants
+
+const randomVariants = 3
+
 func choices(seed uint64) []choice {
 	always := func(b bool) func() bool { return func() bool { return b } }
 	end := func(e unsyncedEnd) func() unsyncedEnd { return func() unsyncedEnd { return e } }
@@ -61,7 +70,7 @@ func choices(seed uint64) []choice {
 		{"names kept, bytes zeroed", always(true), end(zeroed)},
 		{"everything kept", always(true), end(kept)},
 	}
-	for i := range uint64(3) {
+	for i := range uint64(randomVariants) {
 		rnd := rand.New(rand.NewPCG(seed, i))
 		all = append(all, choice{
 			name:  fmt.Sprintf("some kept (seed %d, %d)", seed, i),
@@ -95,7 +104,7 @@ func (l Log) Cuts() iter.Seq[Cut] {
 				c.Variant = c.choice.name
 				clean := root.clean()
 				if clean {
-					c.Variant = "all durable"
+					c.Variant = AllDurable
 				}
 				if !yield(c) {
 					return
