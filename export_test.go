@@ -43,3 +43,8 @@ func MatchPattern(pattern, name string) (values map[string]string, names []strin
 
 // LostEvents is the function whose dead letters are the events that no instance took.
 const LostEvents = undelivered
+
+// ExpireAnswers removes the answers that have expired.
+func (a *App) ExpireAnswers(ctx context.Context) error {
+	return a.running.Load().expireDueAnswers(ctx)
+}

@@ -11,7 +11,7 @@ import (
 func TestGateWaitsForThoseInside(t *testing.T) {
 	t.Parallel()
 	g := local.NewGate()
-	if !g.Enter() || !g.Enter() {
+	if first, second := g.Enter(), g.Enter(); !first || !second {
 		t.Fatal("an open gate let nobody in")
 	}
 	before, first, second := g.Closed(), g.Close(), g.Close()
