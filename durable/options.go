@@ -95,13 +95,14 @@ func StartAt(t time.Time) StartOption {
 }
 
 // RefuseExisting makes a start fail with ErrExists when the id is taken, even by an
-// instance that was started with the same input. It counts for Client starts.
+// instance that was started with the same input. It is
+// for starts by a Client; others fail with ErrInvalid.
 func RefuseExisting() StartOption {
 	return startOption(func(s *engine.StartRequest) { s.IfExists = engine.Refuse })
 }
 
 // ReplaceEnded makes a start purge an instance of the same id that has ended. It
-// counts for Client starts.
+// is for starts by a Client; others fail with ErrInvalid.
 func ReplaceEnded() StartOption {
 	return startOption(func(s *engine.StartRequest) { s.IfExists = engine.ReplaceEnded })
 }

@@ -89,6 +89,9 @@ func (o *Orchestration[In, Out]) Start(ctx context.Context, in In, opts ...Start
 	if err != nil {
 		return "", err
 	}
+	if s.IfExists != engine.UseSame {
+		return "", fmt.Errorf("%w: start of %q: RefuseExisting and ReplaceEnded are for starts by a Client; a unit of work reads whether the instance exists, and decides", ErrInvalid, o.name)
+	}
 	if u.Env().Orchestrator == nil {
 		return "", fmt.Errorf("%w: orchestration %q", ErrNotRegistered, o.name)
 	}

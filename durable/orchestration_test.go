@@ -654,6 +654,13 @@ func TestUnitStartsAndRaises(t *testing.T) {
 	if out, err := durabletest.Run(env, wait, time.Hour, durable.ID("b")); out != "false" || err != nil {
 		t.Fatalf("b: %q, %v", out, err)
 	}
+	err = env.Unit(func(ctx context.Context) error {
+		_, err := wait.Start(ctx, time.Hour, durable.ID("c"), durable.RefuseExisting())
+		return err
+	})
+	if !errors.Is(err, durable.ErrInvalid) {
+		t.Fatalf("an option that a unit cannot keep: %v", err)
+	}
 	if _, err := wait.Start(t.Context(), time.Hour); !errors.Is(err, durable.ErrNoUnit) {
 		t.Fatalf("without a unit: %v", err)
 	}
