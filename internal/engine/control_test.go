@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -167,10 +168,18 @@ func TestPendingActivityOfASuspendedInstance(t *testing.T) {
 // suspended is made after it is resumed, whatever restarts come between.
 func TestRetryOfASuspendedInstance(t *testing.T) {
 	t.Parallel()
+	attempts := make(chan int, 10)
+	var hang atomic.Bool
+	hang.Store(true)
 	w := newWorld(t,
 		work.Impl(func(ctx context.Context, n int) (int, error) {
-			if info, _ := durable.Info(ctx); info.Attempt == 1 {
+			info, _ := durable.Info(ctx)
+			attempts <- info.Attempt
+			if info.Attempt == 1 {
 				return 0, errors.New("not yet")
+			}
+			if hang.Load() {
+				<-ctx.Done()
 			}
 			return n, nil
 		}),
@@ -180,13 +189,19 @@ func TestRetryOfASuspendedInstance(t *testing.T) {
 	w.mustStart()
 	_, err := flow.StartWith(t.Context(), w.client, 3, durable.ID("x"))
 	w.must(err)
+	soon(t, attempts)
 	w.engine.WaitIdle()
 	w.must(w.client.Suspend(t.Context(), "x", "test"))
 	w.advance(2 * time.Hour)
 	w.restart()
 	w.must(w.client.Resume(t.Context(), "x"))
-	w.restart()
-	w.expect("x", durable.Completed)
+	if n := soon(t, attempts); n != 2 {
+		t.Errorf("it is attempt %d", n)
+	}
+	w.cutOff()
+	hang.Store(false)
+	w.mustStart()
+	w.ended("x")
 }
 
 // TestPurgeLeavesNothing: neither timers nor messages of a purged instance stay.

@@ -221,8 +221,12 @@ func (m *Machine) Unread() []history.Event {
 }
 
 // Close ends the coroutine: the code's deferred functions run, and every call
-// they make to the machine ends them too. It does not wait for them.
+// they make to the machine ends them too. It does not wait for them. A second Close
+// does nothing.
 func (m *Machine) Close() {
+	if m.dead {
+		return
+	}
 	m.dead = true
 	if m.stop != nil {
 		// Unwinding is by Goexit, which iter.Pull hands on to the caller of
