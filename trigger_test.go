@@ -41,6 +41,7 @@ func TestPattern(t *testing.T) {
 		{"{a}-{b}", "-2", nil},
 		{"{a}{b}", "xyz", map[string]string{"a": "xy", "b": "z"}},
 		{"{rest...}", "a/b/c", map[string]string{"rest": "a/b/c"}},
+		{"{rest...}", "a\nb", map[string]string{"rest": "a\nb"}},
 		{"in/{rest...}", "in/a", map[string]string{"rest": "a"}},
 		{"in/{rest...}", "in/", nil},
 		{"{year}/{rest...}", "2026/a/b", map[string]string{"year": "2026", "rest": "a/b"}},

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -119,16 +120,19 @@ func TestAnalysisThatFails(t *testing.T) {
 func TestDecisionAtTheLastMoment(t *testing.T) {
 	t.Parallel()
 	s := newLasting(t)
-	// race moves the time to the end of the waiting when the first few have decided.
+	// race moves the time to the end of the waiting while the second half decides.
 	race := func(ids []string, path string) (late map[string]bool) {
 		t.Helper()
 		s.clock.Advance(wait - 2*time.Second)
 		late = map[string]bool{}
-		answered := make(chan struct{}, len(ids))
+		answered, end := make(chan struct{}, len(ids)), make(chan struct{})
 		var mu sync.Mutex
 		var all sync.WaitGroup
-		for _, id := range ids {
+		for i, id := range ids {
 			all.Go(func() {
+				if i >= len(ids)/2 {
+					<-end
+				}
 				a, err := s.send("POST", path+id, nil)
 				answered <- struct{}{}
 				mu.Lock()
@@ -147,6 +151,7 @@ func TestDecisionAtTheLastMoment(t *testing.T) {
 		for range len(ids) / 4 {
 			<-answered
 		}
+		close(end)
 		s.clock.Advance(2 * time.Second)
 		all.Wait()
 		return late
@@ -171,13 +176,47 @@ func TestDecisionAtTheLastMoment(t *testing.T) {
 	late = race(left, "/api/approve/download/")
 	t.Logf("downloads: %d of %d decisions were late", len(late), len(left))
 	for _, id := range ids {
-		f := s.file(id)
-		if f.State != Expired && f.State != Available || late[id] && f.State != Expired {
-			t.Errorf("file is %s", f.State)
+		want := Expired
+		if slices.Contains(left, id) && !late[id] {
+			want = Available
 		}
-		if out := s.output(id); out != f.State {
-			t.Errorf("the process ended with %s and the file is %s", out, f.State)
+		if f := s.file(id); f.State != want {
+			t.Errorf("file is %s, want %s", f.State, want)
 		}
+		if out := s.output(id); out != want {
+			t.Errorf("the process ended with %s, want %s", out, want)
+		}
+	}
+}
+
+// A decision that was taken before the process heard of the end of the waiting stands.
+func TestDecisionBeforeTheProcessKnowsOfTheEnd(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	id := s.upload("hello")
+	s.waiting(id)
+	for _, stage := range []struct {
+		path string
+		next State
+	}{{"/api/approve/", AwaitingDownloadApproval}, {"/api/approve/download/", Available}} {
+		if err := s.app.Durable().Suspend(t.Context(), id, "the process is busy"); err != nil {
+			t.Fatal(err)
+		}
+		s.clock.Advance(wait)
+		s.clock.Advance(time.Second)
+		if a := s.decide(stage.path+id, ""); a.status != http.StatusAccepted {
+			t.Fatalf("decision: %+v", a)
+		}
+		if err := s.app.Durable().Resume(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		s.stateInTime(id, stage.next)
+	}
+	if out := s.output(id); out != Available {
+		t.Errorf("the process ended with %s", out)
+	}
+	if f := s.file(id); f.State != Available {
+		t.Errorf("file %+v", f)
 	}
 }
 
