@@ -219,8 +219,8 @@ func describeTurns(turns []history.Turn) string {
 			if e.Options != nil {
 				s = fmt.Appendf(s, " options %s", e.Options)
 			}
-			if e.Failure != nil {
-				s = fmt.Appendf(s, " failure %+v", *e.Failure)
+			if f := e.Failure; f != nil {
+				s = fmt.Appendf(s, " failure %q %q final %t attempts %d", f.Type, f.Message, f.NonRetryable, f.Attempts)
 			}
 			s = append(s, '\n')
 		}
