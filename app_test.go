@@ -450,7 +450,7 @@ const folderOfOther = "PERDURE_TEST_FOLDER"
 func TestSecondProcess(t *testing.T) {
 	folder := os.Getenv(folderOfOther)
 	if folder == "" {
-		t.Skip("runs as a child alone")
+		return // nothing to do but as that child
 	}
 	app := perdure.New(perdure.Config{Data: folder})
 	app.Add(items)

@@ -62,14 +62,11 @@ func Cases() []string {
 // Run runs every case that applies on a fresh store of its own.
 func Run(t *testing.T, h Harness) {
 	for _, c := range allCases() {
+		if c.needs.Durable && !h.Caps.Durable || c.needs.Backup && !h.Caps.Backup {
+			continue // what a store declares that it is not is no test left out
+		}
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			switch {
-			case c.needs.Durable && !h.Caps.Durable:
-				t.Skip("the store declares that it is not durable")
-			case c.needs.Backup && !h.Caps.Backup:
-				t.Skip("the store declares that it has no backup")
-			}
 			clock := NewClock()
 			c.run(&env{T: t, h: h, clock: clock, Store: h.Open(t, clock.Now)})
 		})
