@@ -180,3 +180,18 @@ func TestContradictingDecisions(t *testing.T) {
 		}
 	}
 }
+
+// Where an operator has ended a process, a decision has nobody to go to.
+func TestDecisionAboutATerminatedProcess(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	id := s.upload("hello")
+	s.waiting(id)
+	if err := s.app.Durable().Terminate(t.Context(), id, "by hand"); err != nil {
+		t.Fatal(err)
+	}
+	s.decide("/api/approve/"+id, "").problem(t, http.StatusConflict)
+	if f := s.file(id); f.UploadDecision != nil {
+		t.Errorf("half of the decision was taken: %+v", f)
+	}
+}
