@@ -81,42 +81,6 @@ func (c *Call) Done() bool { return c.done }
 // Result returns the answer of a call that is done.
 func (c *Call) Result() ([]byte, *history.Failure) { return c.data, c.failure }
 
-// Mismatch says that the code does not decide what history recorded.
-type Mismatch struct {
-	Instance string
-	Turn     int
-	// Expected is what history has, Found what the code does.
-	Expected, Found string
-}
-
-// Error implements error.
-func (e *Mismatch) Error() string {
-	return fmt.Sprintf("instance %q does not match its code in turn %d: history has %s, the code has %s",
-		e.Instance, e.Turn, e.Expected, e.Found)
-}
-
-// Panic says that the code panicked.
-type Panic struct {
-	Value any
-	Stack string
-}
-
-// Error implements error.
-func (e *Panic) Error() string { return fmt.Sprintf("orchestration panicked: %v", e.Value) }
-
-// Continue, returned as an error by a Code, ends this generation of the instance
-// and starts the next with Input.
-type Continue struct{ Input []byte }
-
-// Error implements error.
-func (e *Continue) Error() string { return "continue as new" }
-
-// CanceledType is the type of the failure of a call that was canceled.
-const CanceledType = "canceled"
-
-// errCanceled is the failure of every call of a canceled instance.
-var errCanceled = &history.Failure{Type: CanceledType, Message: "canceled", NonRetryable: true}
-
 // New returns a machine that has not started.
 func New(name, instance string, code Code) *Machine {
 	m := &Machine{
@@ -376,12 +340,6 @@ func (m *Machine) end(output []byte, err error) {
 	}
 	m.ended = m.decide(&e)
 }
-
-// FailureError carries a failure out of a Code.
-type FailureError struct{ Failure *history.Failure }
-
-// Error implements error.
-func (e *FailureError) Error() string { return e.Failure.Message }
 
 // decide records a decision, or checks it against the recorded one and takes over
 // when a timer is due from it. It reports whether the code may go on.
