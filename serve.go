@@ -72,7 +72,7 @@ func (r *running) openHTTP(p *parts) (err error) {
 			return fmt.Errorf("%w: %w", ErrConfig, err)
 		}
 	}
-	r.handler = httpapi.Problems(mux)
+	r.handler = changedLinks(mux, httpapi.Problems(mux))
 	if len(hosts) == 0 { // no functions and no listener: nobody is let in
 		hosts = []string{"localhost"}
 	}
@@ -91,6 +91,18 @@ func (r *running) links() http.Handler {
 			NewProblem(status, detail).Write(w)
 		},
 	}
+}
+
+// changedLinks answers 403 to a signed link whose path was changed so far that nothing
+// is served there: like every other change, it is one that the signature does not cover.
+func changedLinks(mux *http.ServeMux, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if _, pattern := mux.Handler(req); pattern == "" && signedurl.Looks(req.URL.RawQuery) {
+			NewProblem(http.StatusForbidden, "the link is not valid").Write(w)
+			return
+		}
+		next.ServeHTTP(w, req)
+	})
 }
 
 // handle is mux.Handle with an error instead of a panic.

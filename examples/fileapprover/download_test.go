@@ -117,8 +117,7 @@ func TestLinkWithOneChangedCharacterIsRefused(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	link := strings.TrimPrefix(s.download(s.available("hello")).DownloadURL, s.url)
-	const prefix = "/blobs/" // what else is there is another matter
-	for i := len(prefix); i < len(link); i++ {
+	for i := 1; i < len(link); i++ { // without its first character it is no path at all
 		for _, c := range []byte("AaZz0_-") {
 			if link[i] == c {
 				continue
@@ -127,15 +126,6 @@ func TestLinkWithOneChangedCharacterIsRefused(t *testing.T) {
 			if a := s.get(changed); a.status != http.StatusForbidden || a.body == "hello" {
 				t.Fatalf("position %d %q→%q: %d", i, link[i], c, a.status)
 			}
-		}
-	}
-	for i := range len(prefix) {
-		if i == 0 {
-			continue // not a path at all
-		}
-		changed := link[:i] + "x" + link[i+1:]
-		if a := s.get(changed); a.status == 200 {
-			t.Errorf("%s is answered", changed)
 		}
 	}
 	u, err := url.Parse(link)

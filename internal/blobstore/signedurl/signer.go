@@ -115,3 +115,8 @@ func parse(link string) (c Claim, keyID string, ok bool) {
 	c.Container, c.Name, ok = strings.Cut(path, "/")
 	return c, query.Get("key"), ok
 }
+
+// Looks reports whether a request's raw query is that of a link, good or not.
+func Looks(query string) bool {
+	return strings.HasPrefix(query, "expires=") && strings.Contains(query, "&signature=")
+}
