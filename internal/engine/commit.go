@@ -70,7 +70,7 @@ func (e *Engine) committed(c *change, err error) {
 // again goes on with an instance whose change was decided.
 func (e *Engine) again(in *instance) {
 	if !e.rest(in) {
-		e.pool.run(job{in: in})
+		e.pool.turn(in)
 	}
 }
 

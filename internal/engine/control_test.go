@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -231,5 +232,34 @@ func TestPurgeLeavesNothing(t *testing.T) {
 		if n := countKeys(t, snap, space); n != 0 {
 			t.Errorf("%d keys are left in space %#x", n, space)
 		}
+	}
+}
+
+// TestManyChildren: a fan-out of more children than run at once comes back.
+func TestManyChildren(t *testing.T) {
+	t.Parallel()
+	n := 5000
+	if testing.Short() {
+		n = 1000
+	}
+	w := newWorld(t,
+		other.Impl(func(_ *durable.Context, n int) (int, error) { return 2 * n, nil }),
+		flow.Impl(func(ctx *durable.Context, n int) (int, error) {
+			tasks := make([]*durable.Task[int], n)
+			for i := range tasks {
+				tasks[i] = other.Begin(ctx, i)
+			}
+			all, err := durable.All(ctx, tasks...)
+			sum := 0
+			for _, v := range all {
+				sum += v
+			}
+			return sum, err
+		}))
+	w.mustStart()
+	_, err := flow.StartWith(t.Context(), w.client, n, durable.ID("x"))
+	w.must(err)
+	if in := w.expect("x", durable.Completed); string(in.Output) != fmt.Sprint(n*(n-1)) {
+		t.Errorf("it returned %s", in.Output)
 	}
 }

@@ -237,7 +237,7 @@ func (e *Engine) activate(in *instance, inline bool) {
 		e.turn(in)
 		return
 	}
-	e.pool.run(job{in: in})
+	e.pool.turn(in)
 }
 
 // rest gives up the ownership of an instance that has nothing to do. It reports

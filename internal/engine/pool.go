@@ -15,10 +15,11 @@ type pool struct {
 	active atomic.Int64 // jobs running
 
 	mu      sync.Mutex
-	queue   []*task // activities beyond the limit
-	head    int
-	running int // activities
+	queue   fifo[*task] // activities beyond the limit
+	running int         // activities
 	drained *sync.Cond
+	waiting fifo[*instance] // whose turns are beyond the limit
+	turning int             // turns
 }
 
 type job struct {
@@ -88,7 +89,9 @@ func (p *pool) do(j job) {
 	}()
 	switch {
 	case j.in != nil:
-		p.e.turn(j.in)
+		for ok := true; ok; j.in, ok = p.nextTurn() {
+			p.e.turn(j.in)
+		}
 	case j.t != nil:
 		for j.t != nil {
 			p.e.attempt(j.t)
@@ -118,7 +121,7 @@ func (p *pool) dispatch(t *task) {
 	p.mu.Lock()
 	if p.running >= p.e.opts.MaxActivities {
 		p.e.work.begin()
-		p.queue = append(p.queue, t)
+		p.queue.push(t)
 		p.mu.Unlock()
 		return
 	}
@@ -131,20 +134,69 @@ func (p *pool) dispatch(t *task) {
 func (p *pool) next() *task {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.head < len(p.queue) && !p.e.isStopping() {
-		t := p.queue[p.head]
-		p.queue[p.head] = nil
-		if p.head++; p.head == len(p.queue) {
-			p.queue, p.head = p.queue[:0], 0
+	if !p.e.isStopping() {
+		if t, ok := p.queue.pop(); ok {
+			p.e.work.end() // of the wait: the job it joins counts from here
+			return t
 		}
-		p.e.work.end() // of the wait: the job it joins counts from here
-		return t
 	}
 	p.running--
 	if p.running == 0 {
 		p.drained.Broadcast()
 	}
 	return nil
+}
+
+// maxTurns bounds the turns that wait for a processor or for room at the committer:
+// each has its instance in memory.
+const maxTurns = 512
+
+// turn runs turns of an instance as soon as the limit allows. The caller owns it and
+// hands it over.
+func (p *pool) turn(in *instance) {
+	p.mu.Lock()
+	if p.turning >= maxTurns {
+		p.e.work.begin()
+		p.waiting.push(in)
+		p.mu.Unlock()
+		return
+	}
+	p.turning++
+	p.mu.Unlock()
+	p.run(job{in: in})
+}
+
+// nextTurn ends one turn and returns another instance that waits, if any.
+func (p *pool) nextTurn() (*instance, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	in, ok := p.waiting.pop()
+	if ok {
+		p.e.work.end() // as in next
+	} else {
+		p.turning--
+	}
+	return in, ok
+}
+
+// fifo is a queue whose memory is used again when it has been emptied.
+type fifo[T any] struct {
+	items []T
+	head  int
+}
+
+func (q *fifo[T]) push(v T) { q.items = append(q.items, v) }
+
+func (q *fifo[T]) pop() (v T, ok bool) {
+	if q.head == len(q.items) {
+		return v, false
+	}
+	var none T
+	v, q.items[q.head] = q.items[q.head], none
+	if q.head++; q.head == len(q.items) {
+		q.items, q.head = q.items[:0], 0
+	}
+	return v, true
 }
 
 // drain waits until no activity runs or ctx is done.

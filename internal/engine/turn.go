@@ -283,7 +283,7 @@ func (e *Engine) alone(in *instance) (release func(), ok bool) {
 	if in.deaths == 0 {
 		return func() {}, true
 	}
-	return e.journal.Alone(func() { e.pool.run(job{in: in}) })
+	return e.journal.Alone(func() { e.pool.turn(in) })
 }
 
 // troubled deals with an instance that could not be loaded or run. It reports
