@@ -74,7 +74,7 @@ func (c *Context) Sleep(d time.Duration) error {
 // Timer starts a timer that is done after d, with the time at which it was due.
 func (c *Context) Timer(d time.Duration) *Task[time.Time] {
 	call := c.m.Timer(c.m.Now().Add(d))
-	return &Task[time.Time]{call: call, what: "timer", decode: func([]byte) (time.Time, error) {
+	return &Task[time.Time]{call: call, kind: "timer", decode: func([]byte) (time.Time, error) {
 		return time.Unix(0, call.Due).UTC(), nil
 	}}
 }

@@ -11,13 +11,22 @@ import (
 // Task is something an orchestration has begun and can wait for.
 type Task[T any] struct {
 	call   *replay.Call
-	what   string // what was called, for errors
+	kind   string // what was called, for errors
+	name   string
 	decode func([]byte) (T, error)
 }
 
 // newTask returns the task of a call whose result is JSON.
 func newTask[T any](call *replay.Call, kind, name string) *Task[T] {
-	return &Task[T]{call: call, what: fmt.Sprintf("%s %q", kind, name), decode: decode[T]}
+	return &Task[T]{call: call, kind: kind, name: name, decode: decode[T]}
+}
+
+// what says what was called.
+func (t *Task[T]) what() string {
+	if t.name == "" {
+		return t.kind
+	}
+	return fmt.Sprintf("%s %q", t.kind, t.name)
 }
 
 // Awaitable is a Task of any type.
@@ -61,11 +70,11 @@ func (t *Task[T]) result() (T, error) {
 	var zero T
 	data, failure := t.call.Result()
 	if failure != nil {
-		return zero, asError(t.what, failure)
+		return zero, asError(t.what(), failure)
 	}
 	v, err := t.decode(data)
 	if err != nil {
-		return zero, &Error{Code: DecodeCode, Message: "result: " + err.Error(), Final: true, call: t.what}
+		return zero, &Error{Code: DecodeCode, Message: "result: " + err.Error(), Final: true, call: t.what()}
 	}
 	return v, nil
 }

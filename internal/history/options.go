@@ -27,6 +27,10 @@ type CallOptions struct {
 
 // Encode returns the options for Event.Options; nil for none.
 func (o *CallOptions) Encode() []byte {
+	if o.Attempts == 0 && o.Initial == 0 && o.Max == 0 && o.Multiplier == 0 && len(o.Tags) == 0 &&
+		o.StartToClose == 0 && o.ScheduleToStart == 0 && o.Heartbeat == 0 {
+		return nil // as most calls
+	}
 	b, err := json.Marshal(o)
 	if err != nil || string(b) == "{}" { // a NaN multiplier is the only cause, and means the default
 		return nil
