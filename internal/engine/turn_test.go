@@ -196,7 +196,7 @@ func TestManyMessagesOfASuspendedInstance(t *testing.T) {
 func TestKeptEventsComeFirst(t *testing.T) {
 	t.Parallel()
 	for _, inUnit := range []bool{false, true} {
-		const n = 200
+		const n = 1500 // more than are moved in one commit
 		w := newWorld(t, flow.Impl(numbers))
 		w.mustStart()
 		for i := range n {
