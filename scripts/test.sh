@@ -28,6 +28,8 @@ tests() {
 step "format" make fmt-check
 step "lint" make lint
 step "tests" tests
+# With the race detector the step before takes a sample of the cuts.
+step "power loss" go test -count=1 -run '^TestPowerLoss$' ./examples/fileapprover
 step "crash" env CRASH_KILLS=20 go run ./test/crash
 step "fuzz" scripts/fuzz.sh
 step "bench compiles" go -C bench vet ./...

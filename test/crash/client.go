@@ -150,7 +150,7 @@ func (c *client) decide(ctx context.Context, f *file, s stage, all ...verdict) e
 		err    error
 	}
 	awaited := map[stage]string{forUpload: awaitingUpload, forDownload: awaitingDownload}[s]
-	inTime := f.seen == nil || f.seen.State == awaited
+	inTime := f.seen == nil || f.seen.State == awaited || f.seen.decision(s) != nil
 	first := len(f.tried[s])
 	answers := make([]chan answer, len(all))
 	for i, v := range all {
@@ -186,10 +186,11 @@ func (c *client) decide(ctx context.Context, f *file, s stage, all ...verdict) e
 	if err != nil || !refused {
 		return err
 	}
-	// A refusal has a reason: another decision, or not the time for this one.
+	// A refusal has a reason: another decision, or not the time for this one. When it
+	// was sent before its time, the time may have come between the two.
 	effect := r.decision(s)
 	for i, v := range all {
-		if !f.tried[s][first+i].answered && (effect == nil && inTime && r.State == awaited || effect != nil && effect.Approved == v.Approved) {
+		if inTime && !f.tried[s][first+i].answered && (effect == nil && r.State == awaited || effect != nil && effect.Approved == v.Approved) {
 			return fmt.Errorf("%s (%s): the decision about the %s was refused, without a reason: it is %s", f.name, f.id, s, r.State)
 		}
 	}
