@@ -29,7 +29,8 @@
 // Inputs, results and event payloads are JSON by encoding/json. A value of an earlier
 // release is decoded as that package does: missing fields are zero, unknown fields are
 // ignored, nothing at all is the zero value. So fields may be added and removed, not
-// retyped. A result that cannot be decoded fails its call with the code "decode".
+// retyped. A value that cannot be decoded fails its call, or the instance whose input it
+// is, with the code DecodeCode.
 //
 // # Errors
 //

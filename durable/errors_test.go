@@ -162,3 +162,17 @@ func TestInputThatCannotBeDecoded(t *testing.T) {
 		t.Errorf("a long id: %v", err)
 	}
 }
+
+// TestTimeoutNamesWhatDidNotCome: an orchestration that hands the error on says which
+// event it waited for.
+func TestTimeoutNamesWhatDidNotCome(t *testing.T) {
+	t.Parallel()
+	env := durabletest.New(t, wait.Impl(func(ctx *durable.Context, d time.Duration) (string, error) {
+		_, err := decided.Wait(ctx, durable.Within(d))
+		return "", err
+	}))
+	_, err := durabletest.Run(env, wait, time.Hour)
+	if !errors.Is(err, durable.ErrTimeout) || !strings.Contains(err.Error(), `event "decided": timed out`) {
+		t.Errorf("got %v", err)
+	}
+}

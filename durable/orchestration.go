@@ -129,7 +129,7 @@ func (o *Orchestration[In, Out]) Begin(ctx *Context, in In, opts ...ChildOption)
 
 // ContinueAsNew, returned by the orchestration itself, ends its history and starts
 // it again with in: the way to run for ever. Events that nobody has waited for are
-// taken over.
+// taken over, and so is a wish that the instance end.
 func (o *Orchestration[In, Out]) ContinueAsNew(in In) (Out, error) {
 	var zero Out
 	return zero, &replay.Continue{Input: mustEncode("input of orchestration", o.name, in)}

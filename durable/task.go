@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/perdure/perdure/internal/engine"
 	"github.com/perdure/perdure/internal/replay"
 )
 
@@ -58,7 +59,7 @@ func (t *Task[T]) WaitFor(ctx *Context, d time.Duration) (T, error) {
 			if _, err := timer.result(); err != nil {
 				return zero, err
 			}
-			return zero, ErrTimeout
+			return zero, &Error{Code: engine.TimeoutType, Message: "timed out", call: t.what()}
 		}
 		ctx.CancelTask(timer)
 	}
