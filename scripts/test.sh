@@ -30,6 +30,7 @@ step "lint" make lint
 step "tests" tests
 # With the race detector the step before takes a sample of the cuts.
 step "power loss" go test -count=1 -run '^TestPowerLoss$' ./examples/fileapprover
+step "failpoints" go test -tags failpoint ./internal/failpoint
 step "crash" env CRASH_KILLS=20 go run ./test/crash
 step "fuzz" scripts/fuzz.sh
 step "bench compiles" go -C bench vet ./...

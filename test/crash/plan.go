@@ -96,7 +96,7 @@ func plan(rng *rand.Rand, kills int, only failpoint.Point) []round {
 }
 
 func roundFor(rng *rand.Rand, p failpoint.Point) round {
-	r := round{wait: 72 * time.Hour, idle: 1 + rng.IntN(5)}
+	r := round{wait: 72 * time.Hour, idle: 1 + rng.IntN(2)}
 	if rng.IntN(3) == 0 {
 		r.wait = time.Duration(100+rng.IntN(1500)) * time.Millisecond
 	}

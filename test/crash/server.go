@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -40,32 +40,18 @@ func build(ctx context.Context, folder string, race bool) (binaries []string, er
 
 // server is a running program under test.
 type server struct {
-	url     string
+	url     string // once it is ready
 	process *exec.Cmd
 	started time.Time
 	exited  chan struct{} // closed when it is dead
 	output  *output
 }
 
-// freePort asks the system for a port and gives it back.
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return fmt.Sprintf("localhost:%d", l.Addr().(*net.TCPAddr).Port), nil
-}
-
 // launch starts the program; it is not ready yet.
 func launch(binary, data string, k kill, r round) (*server, error) {
-	listen, err := freePort()
-	if err != nil {
-		return nil, err
-	}
-	s := &server{url: "http://" + listen, exited: make(chan struct{}), output: &output{}, started: time.Now()}
+	s := &server{exited: make(chan struct{}), output: &output{}, started: time.Now()}
 	s.process = exec.Command(binary)
-	s.process.Env = append(os.Environ(), "PERDURE_LISTEN="+listen, "PERDURE_DATA="+data,
+	s.process.Env = append(os.Environ(), "PERDURE_LISTEN=localhost:0", "PERDURE_DATA="+data,
 		"FILEAPPROVER_WAIT="+r.wait.String(), fmt.Sprintf("FILEAPPROVER_IDLE=%d", r.idle))
 	if k.when == atPoint {
 		s.process.Env = append(s.process.Env, failpoint.Env+"="+k.String())
@@ -81,20 +67,19 @@ func launch(binary, data string, k kill, r round) (*server, error) {
 	return s, nil
 }
 
+// address is where the program says that it listens.
+var address = regexp.MustCompile(`perdure is ready.* url=(http://\S+)`)
+
 // ready waits until the program answers. It reports false when it died before.
 func (s *server) ready(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	again := time.NewTicker(5 * time.Millisecond)
+	again := time.NewTicker(2 * time.Millisecond)
 	defer again.Stop()
 	for {
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/healthz", nil)
-		if err != nil {
-			return false, err
-		}
-		if answer, err := http.DefaultClient.Do(r); err == nil {
-			answer.Body.Close()
-			if answer.StatusCode == http.StatusOK {
+		if m := address.FindStringSubmatch(s.output.text()); m != nil {
+			s.url = m[1]
+			if s.healthy(ctx) {
 				return true, nil
 			}
 		}
@@ -106,6 +91,19 @@ func (s *server) ready(ctx context.Context) (bool, error) {
 		case <-again.C:
 		}
 	}
+}
+
+func (s *server) healthy(ctx context.Context) bool {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/healthz", nil)
+	if err != nil {
+		return false
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return false
+	}
+	defer answer.Body.Close()
+	return answer.StatusCode == http.StatusOK
 }
 
 func (s *server) dead() bool {

@@ -438,6 +438,7 @@ func (w *world) report(took time.Duration) {
 		fmt.Printf("  ready after a restart in %v (median), %v (longest)\n",
 			w.readyIn[n/2].Round(time.Millisecond), w.readyIn[n-1].Round(time.Millisecond))
 	}
-	fmt.Printf("  %+v\n", w.folder)
+	fmt.Printf("  at the end %d instances and %d objects, after a collection of %d orphans\n",
+		w.folder.Instances, w.folder.Objects, w.folder.Collected.Orphans)
 	fmt.Printf("  %d starts in %v\n", w.starts, took.Round(time.Second))
 }
