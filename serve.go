@@ -97,7 +97,8 @@ func (r *running) links() http.Handler {
 // is served there: like every other change, it is one that the signature does not cover.
 func changedLinks(mux *http.ServeMux, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if _, pattern := mux.Handler(req); pattern == "" && signedurl.Looks(req.URL.RawQuery) {
+		reads := req.Method == http.MethodGet || req.Method == http.MethodHead
+		if _, pattern := mux.Handler(req); pattern == "" && reads && signedurl.Looks(req.URL.RawQuery) {
 			NewProblem(http.StatusForbidden, "the link is not valid").Write(w)
 			return
 		}
