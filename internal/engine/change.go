@@ -18,6 +18,7 @@ type change struct {
 	e   *Engine
 	in  *instance
 	txn store.Txn
+	ops [4]store.Op // room for those of most changes
 	now time.Time
 
 	items []*inbound // what is answered when it is durable
@@ -46,7 +47,9 @@ type change struct {
 }
 
 func (e *Engine) newChange(in *instance) *change {
-	return &change{e: e, in: in, now: e.now(), rec: in.rec}
+	c := &change{e: e, in: in, now: e.now(), rec: in.rec}
+	c.txn.Ops = c.ops[:0]
+	return c
 }
 
 // edit returns a copy of the record that the change may alter.

@@ -94,7 +94,7 @@ func (w *write) over(base []byte) ([]byte, error) {
 
 // New returns an empty unit.
 func New(env *Env) *Unit {
-	return &Unit{env: env, reads: map[string]store.Version{}, writes: map[string]*write{}}
+	return &Unit{env: env}
 }
 
 type contextKey struct{}
@@ -189,6 +189,9 @@ func (u *Unit) read(key []byte, validate bool) ([]byte, error) {
 		if len(u.reads) >= MaxReads {
 			return nil, u.fail(fmt.Errorf("%w: it validates more than %d keys", ErrTooLarge, MaxReads))
 		}
+		if u.reads == nil {
+			u.reads = map[string]store.Version{}
+		}
 		u.reads[string(key)] = version
 	}
 	return value, nil
@@ -276,6 +279,9 @@ func (u *Unit) write(key []byte, change func(*write) error) error {
 	u.size = size
 	if !written {
 		u.order = append(u.order, string(key))
+	}
+	if u.writes == nil {
+		u.writes = map[string]*write{}
 	}
 	u.writes[string(key)] = &w
 	return nil
