@@ -107,7 +107,7 @@ func roundFor(rng *rand.Rand, p failpoint.Point) round {
 	nth := 1 + rng.IntN(4)
 	switch {
 	case slices.Contains(often, p):
-		nth = 1 + rng.IntN(40)
+		nth = 1 + rng.IntN(15)
 	case slices.Contains(rare, p):
 		nth = 1
 	}
