@@ -232,7 +232,7 @@ func (r *Request) file(part string) (*Upload, error) {
 			return nil, err
 		}
 		_, params, _ := mime.ParseMediaType(r.http.Header.Get("Content-Disposition"))
-		r.stream = &stream{r: src}
+		r.stream = &stream{r: incoming{src}}
 		r.upload = &Upload{Name: baseName(params["filename"]), DeclaredType: mediaType, Body: r.stream}
 		r.read = true
 		return r.upload, nil
@@ -250,7 +250,7 @@ func (r *Request) file(part string) (*Upload, error) {
 	}
 	r.read = true
 	if p != nil {
-		r.stream = &stream{r: &limited{r: p, left: limit, limit: limit}}
+		r.stream = &stream{r: incoming{&limited{r: p, left: limit, limit: limit}}}
 		r.upload = &Upload{Name: baseName(p.FileName()), DeclaredType: p.Header.Get("Content-Type"), Body: r.stream}
 	}
 	return r.upload, nil
@@ -287,7 +287,7 @@ func (r *Request) reader() (*stream, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.stream = &stream{r: src}
+		r.stream = &stream{r: incoming{src}}
 	}
 	return r.stream, nil
 }

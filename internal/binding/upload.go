@@ -114,6 +114,18 @@ func (s *stream) settle(o Outcome) {
 	}
 }
 
+// incoming is a body as its sender delivers it: that it breaks off is the sender's fault.
+type incoming struct{ r io.Reader }
+
+// Read implements io.Reader.
+func (i incoming) Read(p []byte) (int, error) {
+	n, err := i.r.Read(p)
+	if err != nil && err != io.EOF { //nolint:errorlint // a body cut short is a wrapped io.EOF
+		err = unreadable(err)
+	}
+	return n, err
+}
+
 // limited fails with *http.MaxBytesError after limit bytes.
 type limited struct {
 	r           io.Reader

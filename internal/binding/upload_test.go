@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"unicode"
 	"unicode/utf8"
 
@@ -97,6 +98,27 @@ func TestDeclaredLength(t *testing.T) {
 	r := newRequest("POST", "/", "", "12345")
 	_, err := compile[uploadIn](t).Decode(t.Context(), binding.NewRequest(httptest.NewRecorder(), r, 4))
 	wantProblem(t, err, 413, "4 bytes")
+}
+
+// That an upload breaks off is no failure of the server.
+func TestUploadCutShort(t *testing.T) {
+	t.Parallel()
+	whole := multipartRequest(t, "@photo", "bytes")
+	body, err := io.ReadAll(whole.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := strings.Index(string(body), "bytes") + len("byt")
+	for name, r := range map[string]*http.Request{
+		"multipart": newRequest("POST", "/", whole.Header.Get("Content-Type"), string(body[:end])),
+		"raw":       httptest.NewRequest("POST", "/", io.MultiReader(strings.NewReader("byt"), iotest.ErrReader(io.ErrUnexpectedEOF))),
+	} {
+		_, got, err := readUpload(t, r, 0)
+		if got != "byt" {
+			t.Errorf("%s: got %q", name, got)
+		}
+		wantProblem(t, err, 400, "could not be read to its end")
+	}
 }
 
 // The file is not read before the function reads it.
