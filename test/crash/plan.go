@@ -73,33 +73,37 @@ func plan(rng *rand.Rand, kills int, only failpoint.Point) []round {
 		points = []failpoint.Point{only}
 	}
 	var rounds []round
-	for left := kills; left > 0; {
+	add := func(r round) {
+		r.kills = r.kills[:min(kills, len(r.kills))]
+		if kills -= len(r.kills); len(r.kills) > 0 {
+			rounds = append(rounds, r)
+		}
+	}
+	for kills > 0 {
 		rng.Shuffle(len(points), func(i, j int) { points[i], points[j] = points[j], points[i] })
 		for i, p := range points {
-			r := roundFor(rng, p)
 			if i%6 == 5 { // the very start, on what a random kill has left
-				r.kills = append([]kill{{when: atRest}}, kill{when: atRandom}, kill{when: early})
+				r := newRound(rng)
+				r.kills = []kill{{when: atRest}, {when: atRandom}, {when: early}}
+				add(r)
 			}
-			r.kills = r.kills[:min(left, len(r.kills))]
-			if left -= len(r.kills); len(r.kills) > 0 {
-				rounds = append(rounds, r)
-			}
-			if i%6 == 5 && left > 0 {
-				r := roundFor(rng, p)
-				r.kills = r.kills[:min(left, len(r.kills))]
-				left -= len(r.kills)
-				rounds = append(rounds, r)
-			}
+			add(roundFor(rng, p))
 		}
 	}
 	return rounds
 }
 
-func roundFor(rng *rand.Rand, p failpoint.Point) round {
+func newRound(rng *rand.Rand) round {
 	r := round{wait: 72 * time.Hour, idle: 1 + rng.IntN(2)}
 	if rng.IntN(3) == 0 {
 		r.wait = time.Duration(100+rng.IntN(1500)) * time.Millisecond
 	}
+	return r
+}
+
+// roundFor returns a round in which a process dies at p.
+func roundFor(rng *rand.Rand, p failpoint.Point) round {
+	r := newRound(rng)
 	if cause, ok := atStart[p]; ok {
 		r.kills = []kill{{when: atRest}, {atPoint, cause, 1 + rng.IntN(2)}, {atPoint, p, 1}}
 		return r
