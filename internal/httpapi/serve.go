@@ -138,5 +138,9 @@ func (rt *route) fail(w http.ResponseWriter, r *http.Request, err error) {
 		}
 		log.ErrorContext(r.Context(), "function failed", attrs...)
 	}
+	if p.Status == http.StatusRequestEntityTooLarge {
+		refuseBody(w, r, p)
+		return
+	}
 	p.Write(w)
 }
