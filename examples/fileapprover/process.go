@@ -84,8 +84,9 @@ func (a *approver) analyzeFile(ctx context.Context, in FileRef) (State, error) {
 		}
 	}
 	return AwaitingDownloadApproval, Metadata.Update(ctx, in.FileID, func(f *File) error {
-		f.State, f.AnalyzedAt, f.Metadata = AwaitingDownloadApproval, perdure.Now(ctx), found.Entries
+		f.State, f.AnalyzedAt = AwaitingDownloadApproval, perdure.Now(ctx)
 		f.ContentType = valueOf(found.Entries, "ContentType")
+		f.Metadata = append(found.Entries, explainName(f.Name, f.ContentType)...)
 		return nil
 	})
 }

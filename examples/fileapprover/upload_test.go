@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/perdure/perdure/examples/fileapprover/analysis"
 )
 
 func TestUploadRawAndMultipart(t *testing.T) {
@@ -151,6 +153,32 @@ func TestDeclaredTypeIsNotTrusted(t *testing.T) {
 			a.header.Get("X-Content-Type-Options") != "nosniff" || a.header.Get("Content-Security-Policy") != "sandbox" ||
 			!strings.Contains(a.header.Get("Cache-Control"), "private") {
 			t.Errorf("declared %q: served with %v", declared, a.header)
+		}
+	}
+}
+
+// A file that is called what it is not is explained.
+func TestMislabelledFileIsExplained(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for _, tt := range []struct{ name, content, want string }{
+		{"page.PNG", "<!DOCTYPE html><html></html>", "the name ends in .png, but the content is text/html; charset=utf-8"},
+		{"picture.pdf", picture(t, 4, 3), "the name ends in .pdf, but the content is image/png"},
+		{"picture.png", picture(t, 4, 3), ""},
+		{"notes.txt", "<!DOCTYPE html><html></html>", ""},
+		{"", "<!DOCTYPE html><html></html>", ""},
+	} {
+		body, contentType := form(t, "file", tt.name, tt.content)
+		id := s.added(s.do("POST", "/api/file/add", body, "Content-Type", contentType))
+		s.decide("/api/approve/"+id, "")
+		got := ""
+		for _, e := range s.state(id, AwaitingDownloadApproval).Metadata {
+			if e.Name == analysis.Explanation && strings.HasPrefix(e.Value, "the name") {
+				got = e.Value
+			}
+		}
+		if got != tt.want {
+			t.Errorf("%q: got %q, want %q", tt.name, got, tt.want)
 		}
 	}
 }
