@@ -77,6 +77,7 @@ func (r *running) cause() error {
 // open makes everything there is, the port first: when another program has it, nothing
 // is touched.
 func (r *running) open(p *parts) error {
+	reserveHeadroom()
 	if err := r.listen(p); err != nil {
 		return err
 	}
