@@ -16,7 +16,7 @@ import (
 )
 
 // Part is what an app is made of: a durable.Implementation, a table or container, and
-// what HTTP, Handle and OnBlob return. Adding anything else is an error at start-up.
+// what HTTP, Handle and the functions that begin with On return. Adding anything else is an error at start-up.
 type Part any
 
 // App ties resources, functions, orchestrations and activities to a configuration and
@@ -36,7 +36,7 @@ type parts struct {
 	implementations []durable.Implementation
 	functions       []*httpapi.Function
 	handlers        []handled
-	triggers        []*trigger
+	events          []eventPart
 	errs            []error
 }
 
@@ -62,13 +62,15 @@ func (p *parts) add(one Part) {
 		p.functions = append(p.functions, part)
 	case handled:
 		p.handlers = append(p.handlers, part)
-	case *trigger:
-		p.triggers = append(p.triggers, part)
-		p.addResource(part.blobs)
+	case eventPart:
+		p.events = append(p.events, part)
+		for _, r := range part.resources() {
+			p.addResource(r)
+		}
 	case resource.Resource:
 		p.addResource(part)
 	default:
-		p.errs = append(p.errs, fmt.Errorf("a %T cannot be added to an app: wrap a function in perdure.HTTP or perdure.OnBlob, and an orchestration or activity by its Impl", one))
+		p.errs = append(p.errs, fmt.Errorf("a %T cannot be added to an app: wrap a function in perdure.HTTP or one of perdure.OnBlob and its like, and an orchestration or activity by its Impl", one))
 	}
 }
 
@@ -161,6 +163,17 @@ func (a *App) Durable() *durable.Client {
 		return durable.NewClient(r.engine)
 	}
 	return nil
+}
+
+// Settle waits until nothing runs in the app and nothing could run at its present time:
+// each event that was committed has been handled, waits for its next attempt or is a dead
+// letter. It is for tests. It fails with the cause of ctx, and with ErrNotRunning.
+func (a *App) Settle(ctx context.Context) error {
+	r := a.running.Load()
+	if r == nil {
+		return ErrNotRunning
+	}
+	return r.settle(ctx)
 }
 
 // DeadLetters manages the events that were given up. Its methods fail with

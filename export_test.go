@@ -5,22 +5,6 @@ import (
 	"slices"
 )
 
-// Settle waits until nothing runs in the app and nothing could run at its present time.
-func (a *App) Settle(ctx context.Context) error {
-	r := a.running.Load()
-	for {
-		if err := r.dispatcher.Idle(ctx); err != nil {
-			return err
-		}
-		r.engine.WaitIdle()
-		// The engine may have published what the dispatcher now runs; nothing it runs
-		// goes unnoticed, for both count what they have under way.
-		if !r.engine.Busy() {
-			return r.dispatcher.Idle(ctx)
-		}
-	}
-}
-
 // Break makes the app one that cannot go on.
 func (a *App) Break(cause error) { a.running.Load().fail(cause) }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -37,6 +38,7 @@ type running struct {
 	env        *unit.Env
 	engine     *engine.Engine
 	dispatcher *delivery.Dispatcher
+	services   []service // in the order of their start
 	handler    http.Handler
 	listener   net.Listener
 	server     *http.Server
@@ -97,6 +99,11 @@ func (r *running) begin(ctx context.Context) error {
 	}
 	if err := r.dispatcher.Start(context.WithoutCancel(ctx)); err != nil {
 		return err
+	}
+	for _, s := range r.services {
+		if err := s.Start(context.WithoutCancel(ctx)); err != nil {
+			return err
+		}
 	}
 	r.collect()
 	r.serve()
@@ -178,18 +185,37 @@ func (r *running) openEngine(p *parts) (err error) {
 		errs = append(errs, impl.Register(r.engine))
 	}
 	errs = append(errs, r.dispatcher.Register(raiseLostEvents(r.engine)))
-	bindings := binding.Env{Resources: p.resources}
-	for _, t := range p.triggers {
-		f, err := t.function(bindings)
-		if err == nil {
-			err = r.dispatcher.Register(f)
-		}
-		errs = append(errs, err)
+	bindings := binding.Env{Resources: p.resources, Injectors: injectors}
+	for _, part := range p.events {
+		errs = append(errs, part.register(r, bindings))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	return nil
+}
+
+// settle waits until nothing runs and nothing could run at the present time. Whatever
+// runs may wake what was found idle before, but not without a commit.
+func (r *running) settle(ctx context.Context) error {
+	for {
+		before := r.committer.Stats().Transactions
+		for _, s := range r.services {
+			if err := s.Idle(ctx); err != nil {
+				return err
+			}
+		}
+		if err := r.dispatcher.Idle(ctx); err != nil {
+			return err
+		}
+		r.engine.WaitIdle()
+		if !r.engine.Busy() && r.committer.Stats().Transactions == before {
+			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // collect removes the bytes of deleted blobs in the background.
@@ -219,6 +245,9 @@ func (r *running) stop(ctx context.Context) error {
 		}
 	} else if r.listener != nil {
 		errs = append(errs, r.listener.Close())
+	}
+	for _, s := range slices.Backward(r.services) {
+		errs = append(errs, s.Stop(ctx))
 	}
 	if r.dispatcher != nil {
 		errs = append(errs, r.dispatcher.Stop(ctx))

@@ -31,7 +31,16 @@ func (t *Txn) Size() int {
 	}
 	for i := range t.Ops {
 		op := &t.Ops[i]
-		n += len(op.Key) + len(op.Value) + len(op.End)
+		n += op.size()
+	}
+	return n
+}
+
+// size is the operation's part of Txn.Size.
+func (op *Op) size() int {
+	n := len(op.Key) + len(op.Value) + len(op.End)
+	if op.Kind == OpAppend {
+		n += PositionSize
 	}
 	return n
 }
@@ -58,10 +67,14 @@ func (t *Txn) Validate() error {
 			if len(op.End) == 0 || len(op.End) > MaxKeySize {
 				return fmt.Errorf("%w: operation %d: range end of %d bytes, want 1 to %d", ErrMalformed, i, len(op.End), MaxKeySize)
 			}
+		case OpAppend:
+			if len(op.Key) > MaxKeySize-PositionSize {
+				return fmt.Errorf("%w: operation %d: log of %d bytes, want 1 to %d", ErrMalformed, i, len(op.Key), MaxKeySize-PositionSize)
+			}
 		default:
 			return fmt.Errorf("%w: operation %d: unknown kind %d", ErrMalformed, i, op.Kind)
 		}
-		size += len(op.Key) + len(op.Value) + len(op.End)
+		size += op.size()
 	}
 	if size > MaxTxnSize {
 		return fmt.Errorf("%w: transaction of %d bytes, at most %d are allowed", ErrMalformed, size, MaxTxnSize)

@@ -1,5 +1,7 @@
 package store
 
+import "encoding/binary"
+
 // Txn is one atomic change: every operation happens if every condition holds and
 // the lease, if any, is still held; otherwise nothing happens. Operations apply
 // in the order given. A Txn is not safe for concurrent use and must not be
@@ -44,13 +46,20 @@ const (
 	// A key is either always a counter or never: adding to a value that is not
 	// eight bytes long counts that value as 0.
 	OpAdd
+	// OpAppend puts Value at the next position of the log at Key, without a
+	// condition and without a conflict between those who append. The log's key
+	// is a counter: the number of values ever appended. It goes up by one, and
+	// the value is put at PositionKey of its new number. So positions begin with
+	// 1, have no gaps and follow the order of commits. Removing old positions
+	// leaves the counter; removing the counter begins again with 1.
+	OpAppend
 )
 
 // Op is one operation of a transaction.
 type Op struct {
 	Kind  OpKind
 	Key   []byte
-	Value []byte // OpPut
+	Value []byte // OpPut, OpAppend
 	End   []byte // OpDeleteRange
 	Delta int64  // OpAdd
 }
@@ -70,6 +79,24 @@ func (t *Txn) DeleteRange(start, end []byte) {
 // Add appends an operation that adds delta to the counter at key.
 func (t *Txn) Add(key []byte, delta int64) {
 	t.Ops = append(t.Ops, Op{Kind: OpAdd, Key: key, Delta: delta})
+}
+
+// Append appends an operation that puts value at the next position of log. A log's
+// key has at most MaxKeySize-PositionSize bytes. Neither slice may be changed
+// afterwards.
+func (t *Txn) Append(log, value []byte) {
+	t.Ops = append(t.Ops, Op{Kind: OpAppend, Key: log, Value: value})
+}
+
+// PositionSize is the number of bytes that PositionKey adds to a log's key.
+const PositionSize = 8
+
+// PositionKey returns the key of a position of log: the log's key, then the
+// position in eight bytes, big endian. The keys of a log sort like its positions
+// and come after its counter.
+func PositionKey(log []byte, position uint64) []byte {
+	key := append(make([]byte, 0, len(log)+PositionSize), log...)
+	return binary.BigEndian.AppendUint64(key, position)
 }
 
 // Require appends the condition that key still has version v.

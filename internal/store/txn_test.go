@@ -19,6 +19,7 @@ func TestValidateSaysWhatIsWrong(t *testing.T) {
 		{"operation 0: key in the reserved space 0xff", func(t *store.Txn) { t.Add([]byte{0xFF}, 1) }},
 		{"operation 0: range end of 0 bytes, want 1 to 1024", func(t *store.Txn) { t.DeleteRange([]byte("k"), nil) }},
 		{"operation 0: unknown kind 9", func(t *store.Txn) { t.Ops = []store.Op{{Kind: 9, Key: []byte("k")}} }},
+		{"operation 0: log of 1017 bytes, want 1 to 1016", func(t *store.Txn) { t.Append(make([]byte, 1017), nil) }},
 		{"transaction of 67108866 bytes, at most 67108864 are allowed", func(t *store.Txn) { t.Put([]byte("k"), make([]byte, 64<<20+1)) }},
 		{"lease name of 256 bytes, at most 255 are allowed", func(t *store.Txn) { t.Lease.Name = strings.Repeat("x", 256) }},
 	} {
@@ -42,7 +43,8 @@ func TestTxnSizeAndEmpty(t *testing.T) {
 	txn.DeleteRange([]byte("a"), []byte("bb"))
 	txn.Add([]byte("n"), 1)
 	txn.Delete([]byte("d"))
-	if got, want := txn.Size(), 4+3+5+1+2+1+1; got != want {
+	txn.Append([]byte("log"), []byte("v"))
+	if got, want := txn.Size(), 4+3+5+1+2+1+1+3+8+1; got != want {
 		t.Errorf("Size is %d, want %d", got, want)
 	}
 	if txn.Empty() {

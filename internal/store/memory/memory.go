@@ -116,11 +116,10 @@ func (s *Store) apply(t *store.Txn) {
 		case store.OpDelete:
 			s.tree.Delete(store.Item{Key: op.Key})
 		case store.OpAdd:
-			var sum uint64
-			if item, _ := s.tree.Get(store.Item{Key: op.Key}); len(item.Value) == 8 {
-				sum = binary.BigEndian.Uint64(item.Value)
-			}
-			s.set(op.Key, binary.BigEndian.AppendUint64(nil, sum+uint64(op.Delta)))
+			s.add(op.Key, uint64(op.Delta))
+		case store.OpAppend:
+			position := s.add(op.Key, 1)
+			s.set(store.PositionKey(op.Key, position), bytes.Clone(op.Value))
 		case store.OpDeleteRange:
 			s.deleteRange(op.Key, op.End)
 		}
@@ -132,6 +131,17 @@ func (s *Store) set(key, value []byte) {
 		value = []byte{} // nil means absent
 	}
 	s.tree.ReplaceOrInsert(store.Item{Key: bytes.Clone(key), Value: value, Version: s.seq})
+}
+
+// add adds to a counter and returns the sum.
+func (s *Store) add(key []byte, delta uint64) uint64 {
+	var sum uint64
+	if item, _ := s.tree.Get(store.Item{Key: key}); len(item.Value) == 8 {
+		sum = binary.BigEndian.Uint64(item.Value)
+	}
+	sum += delta
+	s.set(key, binary.BigEndian.AppendUint64(nil, sum))
+	return sum
 }
 
 func (s *Store) deleteRange(start, end []byte) {

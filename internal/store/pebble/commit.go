@@ -24,13 +24,14 @@ func (s *Store) Commit(ctx context.Context, group []*store.Txn) ([]error, error)
 
 	batch := s.db.NewBatch()
 	verdicts, spaces, err := s.decide(batch, group)
-	if err != nil {
-		return nil, err
-	}
-	if batch.Empty() { // nothing was accepted that writes
+	if err == nil && batch.Empty() { // nothing was accepted that writes
 		return verdicts, batch.Close()
 	}
-	if err := batch.Set(seqKey, binary.BigEndian.AppendUint64(nil, uint64(s.seq)), nil); err != nil {
+	if err == nil {
+		err = batch.Set(seqKey, binary.BigEndian.AppendUint64(nil, uint64(s.seq)), nil)
+	}
+	if err != nil {
+		s.logs.forget() // they count what is not written
 		return nil, err
 	}
 	if err := s.sync(batch); err != nil {
@@ -78,6 +79,9 @@ func (s *Store) decide(batch *engine.Batch, group []*store.Txn) ([]error, *local
 		spaces = new(local.Spaces)
 	}
 	s.conds.reset(group)
+	if err := s.loadLogs(group); err != nil {
+		return nil, nil, err
+	}
 	size := 0
 	for i, t := range group {
 		verdict, err := s.verdict(t, &size)
@@ -95,6 +99,9 @@ func (s *Store) decide(batch *engine.Batch, group []*store.Txn) ([]error, *local
 		if spaces != nil {
 			spaces.AddTxn(t)
 		}
+	}
+	if err := s.logs.write(batch); err != nil {
+		return nil, nil, err
 	}
 	return verdicts, spaces, nil
 }
@@ -154,45 +161,68 @@ func (s *Store) version(key []byte) (store.Version, error) {
 // version s.seq.
 func (s *Store) write(batch *engine.Batch, t *store.Txn) error {
 	for i := range t.Ops {
-		op := &t.Ops[i]
-		switch op.Kind {
+		var err error
+		switch op := &t.Ops[i]; op.Kind {
 		case store.OpPut:
-			d := batch.SetDeferred(len(op.Key), versionSize+len(op.Value))
-			copy(d.Key, op.Key)
-			binary.BigEndian.PutUint64(d.Value, uint64(s.seq))
-			copy(d.Value[versionSize:], op.Value)
-			if err := d.Finish(); err != nil {
-				return err
-			}
-			s.conds.wrote(op.Key, s.seq)
+			err = s.put(batch, op.Key, op.Value)
 		case store.OpDelete:
-			if err := batch.Delete(op.Key, nil); err != nil {
-				return err
-			}
+			s.logs.deleted(op.Key)
 			s.conds.wrote(op.Key, 0)
+			err = batch.Delete(op.Key, nil)
 		case store.OpAdd:
-			d := batch.MergeDeferred(len(op.Key), counterSize)
-			copy(d.Key, op.Key)
-			putCounter(d.Value, s.seq, uint64(op.Delta))
-			if err := d.Finish(); err != nil {
-				return err
-			}
-			s.conds.wrote(op.Key, s.seq)
+			err = s.add(batch, op.Key, uint64(op.Delta))
+		case store.OpAppend:
+			err = s.append(batch, op.Key, op.Value)
 		case store.OpDeleteRange:
-			end := op.End
-			if end[0] == store.ReservedSpace {
-				end = reservedStart
-			}
-			if bytes.Compare(op.Key, end) >= 0 {
-				continue
-			}
-			if err := batch.DeleteRange(op.Key, end, nil); err != nil {
-				return err
-			}
-			s.conds.deleted(op.Key, end)
+			err = s.deleteRange(batch, op.Key, op.End)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func (s *Store) put(batch *engine.Batch, key, value []byte) error {
+	d := batch.SetDeferred(len(key), versionSize+len(value))
+	copy(d.Key, key)
+	binary.BigEndian.PutUint64(d.Value, uint64(s.seq))
+	copy(d.Value[versionSize:], value)
+	s.logs.put(key, value)
+	s.conds.wrote(key, s.seq)
+	return d.Finish()
+}
+
+func (s *Store) add(batch *engine.Batch, key []byte, delta uint64) error {
+	s.conds.wrote(key, s.seq)
+	if l := s.logs.get(key); l != nil {
+		s.logs.add(l, delta, s.seq)
+		return nil
+	}
+	d := batch.MergeDeferred(len(key), counterSize)
+	copy(d.Key, key)
+	putCounter(d.Value, s.seq, delta)
+	return d.Finish()
+}
+
+func (s *Store) append(batch *engine.Batch, key, value []byte) error {
+	l := s.logs.get(key)
+	s.logs.add(l, 1, s.seq)
+	s.conds.wrote(key, s.seq)
+	s.position = binary.BigEndian.AppendUint64(append(s.position[:0], key...), l.count)
+	return s.put(batch, s.position, value)
+}
+
+func (s *Store) deleteRange(batch *engine.Batch, start, end []byte) error {
+	if end[0] == store.ReservedSpace {
+		end = reservedStart
+	}
+	if bytes.Compare(start, end) >= 0 {
+		return nil
+	}
+	s.logs.deletedRange(start, end)
+	s.conds.deleted(start, end)
+	return batch.DeleteRange(start, end, nil)
 }
 
 // sync makes batch durable and visible to new snapshots. An error means that

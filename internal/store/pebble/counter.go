@@ -43,10 +43,17 @@ func (c *counterValue) add(key, value []byte) error {
 		return err
 	}
 	c.version = max(c.version, version)
-	if len(payload) == counterSize-versionSize {
-		c.sum += binary.BigEndian.Uint64(payload)
-	}
+	c.sum += counterOf(payload)
 	return nil
+}
+
+// counterOf returns the number that a payload holds as a counter; any other
+// value counts as 0.
+func counterOf(payload []byte) uint64 {
+	if len(payload) != counterSize-versionSize {
+		return 0
+	}
+	return binary.BigEndian.Uint64(payload)
 }
 
 // MergeNewer implements pebble.ValueMerger.

@@ -46,6 +46,7 @@ func newHistory(groups int) *history {
 			t.Put(fmt.Appendf(nil, "a%04d", n), value(n))
 			t.Put(fmt.Appendf(nil, "z%04d", n), value(n))
 			t.Add([]byte("sum"), int64(n))
+			t.Append([]byte("log"), fmt.Append(nil, n))
 			switch {
 			case n%5 == 0:
 				t.Delete(fmt.Appendf(nil, "a%04d", n-3))
@@ -127,9 +128,45 @@ func (h *history) check(t *testing.T, files vfs.FS, txns, epoch int64) {
 		t.Errorf("the next epoch is %d (%v), %d was given before", got, err, epoch)
 	}
 	newest := newestVersion(t, s)
+	appendsOn(t, s)
 	put(t, s, "n", "after")
 	if got := newestVersion(t, s); got <= newest {
 		t.Errorf("version %d after %d", got, newest)
+	}
+}
+
+// appendsOn checks that a log goes on after its last position.
+func appendsOn(t *testing.T, s store.Store) {
+	t.Helper()
+	log := []byte("log")
+	count := func() int64 {
+		snap, err := s.Snapshot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer snap.Close()
+		value, _, err := snap.Get(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := store.DecodeCounter(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last, _, err := snap.Get(store.PositionKey(log, uint64(n)))
+		if err != nil || (last == nil) != (n == 0) {
+			t.Errorf("the log counts %d, its last value is %q: %v", n, last, err)
+		}
+		return n
+	}
+	before := count()
+	txn := &store.Txn{}
+	txn.Append(log, []byte("after"))
+	if verdicts, err := s.Commit(context.Background(), []*store.Txn{txn}); err != nil || verdicts[0] != nil {
+		t.Errorf("appending: %v, %v", verdicts, err)
+	}
+	if after := count(); after != before+1 {
+		t.Errorf("the log counts %d after %d", after, before)
 	}
 }
 

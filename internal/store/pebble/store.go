@@ -32,8 +32,11 @@ type Store struct {
 	turn  chan struct{}
 	seq   store.Version // of the last accepted transaction; with the turn
 	conds conditions    // with the turn
-	work  chan *engine.Batch
-	done  chan error
+	logs  logs          // with the turn
+	// position is the key that is being appended; with the turn.
+	position []byte
+	work     chan *engine.Batch
+	done     chan error
 
 	views views
 

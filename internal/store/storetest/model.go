@@ -120,7 +120,7 @@ func (m *model) draw(t *rapid.T, items map[string]modelItem) (*store.Txn, bool) 
 
 func (m *model) drawOp(t *rapid.T, txn *store.Txn, after map[string]modelItem) {
 	name := m.pick(t, "key")
-	switch rapid.SampledFrom([]store.OpKind{store.OpPut, store.OpPut, store.OpDelete, store.OpDeleteRange, store.OpAdd}).Draw(t, "operation") {
+	switch rapid.SampledFrom([]store.OpKind{store.OpPut, store.OpPut, store.OpDelete, store.OpDeleteRange, store.OpAdd, store.OpAppend}).Draw(t, "operation") {
 	case store.OpPut:
 		value := rapid.StringN(0, 10, 10).Draw(t, "value")
 		txn.Put(m.key(name), []byte(value))
@@ -135,12 +135,22 @@ func (m *model) drawOp(t *rapid.T, txn *store.Txn, after map[string]modelItem) {
 	case store.OpAdd:
 		delta := rapid.Int64().Draw(t, "delta")
 		txn.Add(m.key(name), delta)
-		var sum uint64
-		if value := after[name].value; len(value) == 8 {
-			sum = binary.BigEndian.Uint64([]byte(value))
-		}
-		after[name] = modelItem{value: string(binary.BigEndian.AppendUint64(nil, sum+uint64(delta)))}
+		addTo(after, name, uint64(delta))
+	case store.OpAppend:
+		value := rapid.StringN(0, 10, 10).Draw(t, "value")
+		txn.Append(m.key(name), []byte(value))
+		position := addTo(after, name, 1)
+		after[string(store.PositionKey([]byte(name), position))] = modelItem{value: value}
 	}
+}
+
+// addTo adds to a counter and returns the sum.
+func addTo(items map[string]modelItem, name string, delta uint64) uint64 {
+	if value := items[name].value; len(value) == 8 {
+		delta += binary.BigEndian.Uint64([]byte(value))
+	}
+	items[name] = modelItem{value: string(binary.BigEndian.AppendUint64(nil, delta))}
+	return delta
 }
 
 // check compares the whole state and learns the versions of what was written.
@@ -152,7 +162,7 @@ func (m *model) check(t *rapid.T) {
 	defer snap.Close()
 	newest := slices.Max(append(m.seen, 0))
 	got := map[string]modelItem{}
-	for _, name := range names {
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(names, slices.Collect(maps.Keys(m.items)))))) {
 		value, version, err := snap.Get(m.key(name))
 		if err != nil {
 			t.Fatal(err)

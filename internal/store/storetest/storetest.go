@@ -46,7 +46,7 @@ type testCase struct {
 
 // allCases is every case, in the order of the contract page.
 func allCases() []testCase {
-	return slices.Concat(commitCases, conditionCases, rangeCases, counterCases, readCases, versionCases,
+	return slices.Concat(commitCases, conditionCases, rangeCases, counterCases, appendCases, readCases, versionCases,
 		leaseCases, watchCases, lifecycleCases, backupCases, concurrentCases, modelCases)
 }
 
