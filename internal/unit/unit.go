@@ -66,8 +66,9 @@ type Unit struct {
 	snap     store.Snapshot
 	reads    map[string]store.Version
 	writes   map[string]*write
-	order    []string // keys of writes, in order of first write
-	size     int      // bytes of keys and values in writes
+	order    []string   // keys of writes, in order of first write
+	appends  []store.Op // in order
+	size     int        // bytes of keys and values in writes and appends
 	commits  []func()
 	discards []func()
 }
@@ -254,6 +255,23 @@ func (u *Unit) Add(key []byte, delta int64) error {
 	})
 }
 
+// Append puts value at the next position of the log at key when the unit commits,
+// as store.OpAppend does, after what Append was called with before. The unit does
+// not see it: its position does not exist before the commit. Neither slice may be
+// changed afterwards.
+func (u *Unit) Append(key, value []byte) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed {
+		return ErrUnitClosed
+	}
+	if err := u.grow(len(key) + store.PositionSize + len(value)); err != nil {
+		return err
+	}
+	u.appends = append(u.appends, store.Op{Kind: store.OpAppend, Key: key, Value: value})
+	return nil
+}
+
 // write lets change alter what the unit does to key. A key not yet written is
 // given to it as an addition of nothing.
 func (u *Unit) write(key []byte, change func(*write) error) error {
@@ -263,20 +281,19 @@ func (u *Unit) write(key []byte, change func(*write) error) error {
 		return ErrUnitClosed
 	}
 	old, written := u.writes[string(key)]
-	w, size := write{isAdd: true}, u.size
+	w, more := write{isAdd: true}, 0
 	if written {
 		w = *old
-		size -= len(old.value)
+		more -= len(old.value)
 	} else {
-		size += len(key)
+		more += len(key)
 	}
 	if err := change(&w); err != nil {
 		return u.fail(err)
 	}
-	if size += len(w.value); size > MaxBytes {
-		return u.fail(fmt.Errorf("%w: it writes more than %d bytes", ErrTooLarge, MaxBytes))
+	if err := u.grow(more + len(w.value)); err != nil {
+		return err
 	}
-	u.size = size
 	if !written {
 		u.order = append(u.order, string(key))
 	}
@@ -284,6 +301,15 @@ func (u *Unit) write(key []byte, change func(*write) error) error {
 		u.writes = map[string]*write{}
 	}
 	u.writes[string(key)] = &w
+	return nil
+}
+
+// grow counts more bytes that the unit writes.
+func (u *Unit) grow(more int) error {
+	if u.size+more > MaxBytes {
+		return u.fail(fmt.Errorf("%w: it writes more than %d bytes", ErrTooLarge, MaxBytes))
+	}
+	u.size += more
 	return nil
 }
 
@@ -356,6 +382,7 @@ func (u *Unit) Seal(txn *store.Txn) error {
 			txn.Put([]byte(key), w.value)
 		}
 	}
+	txn.Ops = append(txn.Ops, u.appends...)
 	return nil
 }
 
@@ -399,5 +426,5 @@ func (u *Unit) Discarded() {
 func (u *Unit) ReadOnly() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return len(u.order) == 0
+	return len(u.order) == 0 && len(u.appends) == 0
 }

@@ -345,3 +345,56 @@ func TestReadOnly(t *testing.T) {
 		return err
 	})
 }
+
+func TestAppendsCommitInOrder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	log := []byte("log")
+	w.run(t, func(u *unit.Unit) error {
+		if !u.ReadOnly() {
+			t.Error("an empty unit writes")
+		}
+		err := errors.Join(
+			u.Append(log, []byte("a")), u.Append([]byte("other"), []byte("x")), u.Append(log, []byte("b")))
+		if u.ReadOnly() {
+			t.Error("a unit that appends is read-only")
+		}
+		if got := get(t, u, "log"); got != "absent" {
+			t.Errorf("the unit sees its own append: %q", got)
+		}
+		return err
+	})
+	w.run(t, func(u *unit.Unit) error { return u.Append(log, []byte("c")) })
+	w.run(t, func(u *unit.Unit) error {
+		for i, want := range []string{"a", "b", "c"} {
+			if got := get(t, u, string(store.PositionKey(log, uint64(i+1)))); got != want {
+				t.Errorf("position %d holds %q, want %q", i+1, got, want)
+			}
+		}
+		return nil
+	})
+	err := w.try(1, func(_ context.Context, u *unit.Unit) error {
+		return errors.Join(u.Append(log, []byte("no")), errors.New("failed"))
+	})
+	if err == nil {
+		t.Error("a failed unit committed")
+	}
+	var ended *unit.Unit
+	w.run(t, func(u *unit.Unit) error { ended = u; return u.Append(log, []byte("d")) })
+	if err := ended.Append(log, nil); !errors.Is(err, unit.ErrUnitClosed) {
+		t.Errorf("appending to an ended unit: %v", err)
+	}
+	w.run(t, func(u *unit.Unit) error {
+		if got := get(t, u, "log"); got != string(store.EncodeCounter(4)) {
+			t.Errorf("the log counts %q, want 4", got)
+		}
+		return nil
+	})
+	err = w.try(1, func(_ context.Context, u *unit.Unit) error {
+		_ = u.Append(log, make([]byte, unit.MaxBytes))
+		return nil // the unit fails all the same
+	})
+	if !errors.Is(err, unit.ErrTooLarge) {
+		t.Errorf("an append that is too large: %v", err)
+	}
+}
