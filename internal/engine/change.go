@@ -43,7 +43,8 @@ type change struct {
 	created  bool
 	marked   bool // the busy mark is settled as busy says
 	busy     bool
-	ended    bool // nothing of this generation goes on
+	ended    bool       // nothing of this generation goes on
+	follows  *unit.Unit // what OnEnd wrote
 }
 
 func (e *Engine) newChange(in *instance) *change {
@@ -59,6 +60,21 @@ func (c *change) edit() *records.Instance {
 		c.rec = &rec
 	}
 	return c.rec
+}
+
+// follow makes what OnEnd writes part of the change.
+func (c *change) follow() error {
+	c.follows = unit.New(c.e.opts.Env)
+	err := c.e.opts.OnEnd(c.follows, c.rec)
+	if err == nil {
+		err = c.follows.Seal(&c.txn)
+	}
+	if err != nil {
+		c.follows.Discarded()
+		c.in.unload() // its turn has run, and will run again
+		return fmt.Errorf("what follows from the end: %w", err)
+	}
+	return nil
 }
 
 // nothing reports whether the change changes nothing.

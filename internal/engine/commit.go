@@ -91,6 +91,9 @@ func (e *Engine) apply(c *change) {
 	if c.ran != nil {
 		c.ran.unit.Committed()
 	}
+	if c.follows != nil {
+		c.follows.Committed()
+	}
 	if c.dirty {
 		in.mu.Lock()
 		in.dirty = true

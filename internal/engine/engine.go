@@ -59,6 +59,10 @@ type Options struct {
 	// DeadLetter keeps an event that no instance took, in the unit that
 	// removes it. Default: it is only logged.
 	DeadLetter func(u *unit.Unit, d Undelivered) error
+	// OnEnd, unless nil, adds to a unit what follows from the end of an
+	// instance; the unit is part of the commit that ends it. It may be called
+	// again when that did not commit.
+	OnEnd func(u *unit.Unit, ended *records.Instance) error
 	// OnFatal is called once when the engine cannot go on: the outcome of a
 	// commit is unknown or the lease is lost for good.
 	OnFatal func(error)

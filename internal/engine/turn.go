@@ -163,6 +163,9 @@ func (e *Engine) plan(in *instance, items []*inbound, dirty bool, r *running) (*
 		return nil, nil
 	}
 	c.dirty = c.dirty || more
+	if c.ended && c.rec.State.Ended() && e.opts.OnEnd != nil {
+		return c, c.follow()
+	}
 	return c, nil
 }
 
