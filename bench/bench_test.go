@@ -109,6 +109,9 @@ func TestTasksOf(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if tasks := tasksOf(opts, "goqite", "stream", 1); len(tasks) != 0 {
+		t.Errorf("goqite has no stream and yet got %v", tasks)
+	}
 	if tasks := tasksOf(opts, "dbos", "seq-steps", 1); len(tasks) != 0 {
 		t.Errorf("DBOS has one kind of step and yet got %v", tasks)
 	}
@@ -184,9 +187,10 @@ func TestArrivalsCountEachWorkflowOnce(t *testing.T) {
 	})
 }
 
-// fakeEngine runs workflows in memory at once.
+// fakeEngine runs workflows in memory, and handles messages, at once.
 type fakeEngine struct {
 	waiting   func(string)
+	handle    func(string)
 	wrong     bool
 	mu        sync.Mutex
 	decisions map[string]chan string
@@ -244,12 +248,26 @@ func (e *fakeEngine) result(ctx context.Context, id string) (string, error) {
 	}
 }
 
+func (e *fakeEngine) send(_ context.Context, message string) error {
+	if e.wrong {
+		message = "wrong"
+	}
+	e.handle(message)
+	return nil
+}
+
+func (e *fakeEngine) drained(context.Context, int) error { return nil }
+
 func newFakeSession(workload string, n int, wrong bool) *session {
-	a := &arrivals{}
+	a, h := &arrivals{}, &handled{}
+	e := &fakeEngine{waiting: a.mark, handle: h.mark, wrong: wrong, decisions: map[string]chan string{}}
 	return &session{
 		task:     task{Engine: "fake", Workload: workload, Step: "activity", N: n, Inflight: 4, Payload: 3, Rep: 1, Started: time.Now()},
-		engine:   &fakeEngine{waiting: a.mark, wrong: wrong, decisions: map[string]chan string{}},
+		engine:   e,
+		flows:    e,
+		messages: e,
 		arrivals: a,
+		handled:  h,
 	}
 }
 
@@ -299,7 +317,11 @@ func TestWorkloadsRefuseWrongResults(t *testing.T) {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := w.measure(t.Context(), newFakeSession(w.name, 12, true))
-			if err == nil || !strings.Contains(err.Error(), `returned "wrong"`) {
+			want := `returned "wrong"`
+			if w.needs != workflows {
+				want = "acknowledged and not handled"
+			}
+			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("got error %v", err)
 			}
 		})

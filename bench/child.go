@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -49,7 +50,7 @@ func (t task) title() string { return fmt.Sprintf("%s (n=%d)", t.Workload, t.N) 
 func tasksOf(opts options, engineName, workloadName string, rep int) []task {
 	p, _ := findPeer(engineName)
 	w, _ := findWorkload(workloadName)
-	if w.needsBoth && !p.both {
+	if w.needsBoth && !p.both || !slices.Contains(p.does, w.needs) {
 		return nil
 	}
 	sizes := w.sizes(p)
@@ -57,8 +58,11 @@ func tasksOf(opts options, engineName, workloadName string, rep int) []task {
 		sizes = []int{opts.n}
 	}
 	step := p.step
-	if w.needsBoth {
+	switch {
+	case w.needsBoth:
 		step = "inline"
+	case w.needs != workflows:
+		step = ""
 	}
 	var tasks []task
 	for _, n := range sizes {
@@ -180,9 +184,10 @@ func measure(t task) (row, error) {
 		fmt.Errorf("not finished within %s (-limit)", t.Limit))
 	defer cancel()
 
-	seen := &arrivals{}
+	seen, done := &arrivals{}, &handled{}
 	e, f, err := p.make(deps{
 		store: t.Store, inflight: t.Inflight, evict: t.Workload == "waiting", waiting: seen.mark,
+		workload: t.Workload, handle: done.mark,
 	})
 	if err != nil {
 		return row{}, err
@@ -190,7 +195,9 @@ func measure(t task) (row, error) {
 	if err := e.open(ctx, t.Dir); err != nil {
 		return row{}, errors.Join(fmt.Errorf("open the engine: %w", err), e.close())
 	}
-	s := &session{task: t, engine: e, facts: f, arrivals: seen, settle: settleTime}
+	s := &session{task: t, engine: e, facts: f, arrivals: seen, handled: done, settle: settleTime}
+	s.flows, _ = e.(workflowEngine)
+	s.messages, _ = e.(messageEngine)
 	if t.Restart {
 		w.measure = measureReady
 	}

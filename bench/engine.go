@@ -56,12 +56,21 @@ const (
 	decisionTimeout = 24 * time.Hour
 )
 
-// engine is one durable-execution engine under test, with the worker that runs its workflows in this process.
-// All methods but open and close are called from many goroutines.
+// engine is one product under test, with what works for it in this process. Each is a workflowEngine, a messageEngine or
+// both.
 type engine interface {
 	// open starts the engine on dir, which is empty or holds what an earlier process left there, and returns when
-	// workflows can be started.
+	// it takes work.
 	open(ctx context.Context, dir string) error
+	// server returns the process id of the engine's server, or 0 if it works in this process.
+	server() int
+	// close stops the engine; what is durable stays in dir.
+	close() error
+}
+
+// workflowEngine runs durable workflows. Its methods are called from many goroutines.
+type workflowEngine interface {
+	engine
 	// run starts a workflow and returns its result, in the cheapest way in which the engine can do both.
 	run(ctx context.Context, id string, k kind, in input) (string, error)
 	// start returns when the start of the workflow is durable.
@@ -70,10 +79,16 @@ type engine interface {
 	raise(ctx context.Context, id, decision string) error
 	// result waits for the end of a workflow that start began, perhaps in an earlier process.
 	result(ctx context.Context, id string) (string, error)
-	// server returns the process id of the engine's server, or 0 if it works in this process.
-	server() int
-	// close stops the engine; what is durable stays in dir.
-	close() error
+}
+
+// messageEngine carries messages to deps.handle: through a queue in the workload queue, through a stream in the workload
+// stream. Its methods are called from many goroutines.
+type messageEngine interface {
+	engine
+	// send returns when the message is durable.
+	send(ctx context.Context, message string) error
+	// drained returns when all of the first n messages are durably acknowledged.
+	drained(ctx context.Context, n int) error
 }
 
 // facts are what a row says of an engine.
@@ -89,13 +104,23 @@ type deps struct {
 	inflight int             // workflows that will be in flight at once
 	evict    bool            // keep no waiting workflow in memory, where an engine can do so
 	waiting  func(id string) // called by the approval workflow when it begins to wait
+	workload string          // what will be measured
+	handle   func(string)    // called once for each message that was handled, before it is acknowledged
 }
+
+// What an engine can be given.
+const (
+	workflows = "workflows"
+	queued    = "queue"
+	streamed  = "stream"
+)
 
 // peer is an entry in the list of engines.
 type peer struct {
 	name string
-	step string // the kind of step that its workflows use: activity or inline
-	both bool   // has inline steps beside its activities
+	does []string // what it can be given: workflows, queue, stream
+	step string   // the kind of step that its workflows use: activity or inline
+	both bool     // has inline steps beside its activities
 	make func(deps) (engine, facts, error)
 	// waitingN is the default number of instances of the waiting workload.
 	waitingN int
@@ -103,12 +128,15 @@ type peer struct {
 
 // peers are all engines, in the order in which they run.
 var peers = []peer{
-	{name: "perdure", step: "activity", both: true, make: newPerdure, waitingN: 100_000},
-	{name: "dbos", step: "inline", make: newDBOS, waitingN: 1000},
-	{name: "durabletask", step: "activity", make: newDurableTask, waitingN: 1000},
-	{name: "goworkflows", step: "activity", make: newGoWorkflows, waitingN: 1000},
-	{name: "restate", step: "inline", make: newRestate, waitingN: 1000},
-	{name: "temporal", step: "activity", make: newTemporal, waitingN: 1000},
+	{name: "perdure", does: []string{workflows, queued, streamed}, step: "activity", both: true, make: newPerdure, waitingN: 100_000},
+	{name: "dbos", does: []string{workflows}, step: "inline", make: newDBOS, waitingN: 1000},
+	{name: "durabletask", does: []string{workflows}, step: "activity", make: newDurableTask, waitingN: 1000},
+	{name: "goworkflows", does: []string{workflows}, step: "activity", make: newGoWorkflows, waitingN: 1000},
+	{name: "restate", does: []string{workflows}, step: "inline", make: newRestate, waitingN: 1000},
+	{name: "temporal", does: []string{workflows}, step: "activity", make: newTemporal, waitingN: 1000},
+	{name: "river", does: []string{queued}, make: newRiver},
+	{name: "goqite", does: []string{queued}, make: newGoqite},
+	{name: "jetstream", does: []string{queued, streamed}, make: newJetStream},
 }
 
 func engineNames() []string {

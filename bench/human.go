@@ -36,7 +36,7 @@ func measureHuman(ctx context.Context, s *session) (row, error) {
 func (s *session) startWaiting(ctx context.Context, prefix string, n int) error {
 	s.arrivals.expect(prefix, n)
 	if _, _, err := each(ctx, n, s.task.Inflight, func(ctx context.Context, i int) error {
-		return s.engine.start(ctx, instanceID(prefix, i), approval, input{})
+		return s.flows.start(ctx, instanceID(prefix, i), approval, input{})
 	}); err != nil {
 		return fmt.Errorf("start workflows: %w", err)
 	}
@@ -59,7 +59,7 @@ func (s *session) decideAll(ctx context.Context, prefix string, n int) ([]time.D
 	_, _, err := each(ctx, n, s.task.Inflight, func(_ context.Context, i int) error {
 		id := instanceID(prefix, i)
 		start := time.Now()
-		if err := s.engine.raise(ctx, id, s.decision()); err != nil {
+		if err := s.flows.raise(ctx, id, s.decision()); err != nil {
 			return fmt.Errorf("raise to %s: %w", id, err)
 		}
 		waiters.Go(func() {

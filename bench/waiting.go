@@ -52,7 +52,7 @@ func measureReady(ctx context.Context, s *session) (row, error) {
 
 func (s *session) decideAfterRestart(ctx context.Context, i int) error {
 	id := instanceID(waitingPrefix, i)
-	if err := s.engine.raise(ctx, id, s.decision()); err != nil {
+	if err := s.flows.raise(ctx, id, s.decision()); err != nil {
 		return fmt.Errorf("raise to %s after the restart: %w", id, err)
 	}
 	return s.awaitDecided(ctx, id)

@@ -17,6 +17,8 @@ type workload struct {
 	name string
 	// sizes are the default sizes; there is one row for each.
 	sizes func(p peer) []int
+	// needs is what an engine must be able to do.
+	needs string
 	// needsBoth leaves out engines that do not have inline steps beside activities.
 	needsBoth bool
 	measure   func(ctx context.Context, s *session) (row, error)
@@ -27,13 +29,15 @@ func size(sizes ...int) func(peer) []int { return func(peer) []int { return size
 // workloads are all measurements, in the order in which they run.
 func workloads() []workload {
 	return []workload{
-		{name: "seq", sizes: size(2000), measure: measureSequence},
-		{name: "seq-steps", sizes: size(2000), needsBoth: true, measure: measureSequence},
-		{name: "latency", sizes: size(200), measure: measureLatency},
-		{name: "fanout", sizes: size(1000), measure: measureFanOut},
-		{name: "human", sizes: size(1000), measure: measureHuman},
-		{name: "replay", sizes: size(50, 500, 2000), measure: measureReplay},
-		{name: "waiting", sizes: func(p peer) []int { return []int{p.waitingN} }, measure: measureWaiting},
+		{name: "seq", needs: workflows, sizes: size(2000), measure: measureSequence},
+		{name: "seq-steps", needs: workflows, sizes: size(2000), needsBoth: true, measure: measureSequence},
+		{name: "latency", needs: workflows, sizes: size(200), measure: measureLatency},
+		{name: "fanout", needs: workflows, sizes: size(1000), measure: measureFanOut},
+		{name: "human", needs: workflows, sizes: size(1000), measure: measureHuman},
+		{name: "replay", needs: workflows, sizes: size(50, 500, 2000), measure: measureReplay},
+		{name: "waiting", needs: workflows, sizes: func(p peer) []int { return []int{p.waitingN} }, measure: measureWaiting},
+		{name: "queue", needs: queued, sizes: size(20_000), measure: measureMessages},
+		{name: "stream", needs: streamed, sizes: size(20_000), measure: measureMessages},
 	}
 }
 
@@ -58,8 +62,11 @@ func findWorkload(name string) (workload, error) {
 type session struct {
 	task     task
 	engine   engine
+	flows    workflowEngine // nil if it runs no workflows
+	messages messageEngine  // nil if it carries no messages
 	facts    facts
 	arrivals *arrivals
+	handled  *handled
 	settle   time.Duration // pause after the last workflow has said that it waits, for engines to store that
 }
 
@@ -74,7 +81,7 @@ func (s *session) input(activities int) input {
 
 // runOne runs a workflow to its end and checks its result.
 func (s *session) runOne(ctx context.Context, id string, k kind, in input) error {
-	result, err := s.engine.run(ctx, id, k, in)
+	result, err := s.flows.run(ctx, id, k, in)
 	if err != nil {
 		return fmt.Errorf("workflow %s: %w", id, err)
 	}
@@ -86,7 +93,7 @@ func (s *session) decision() string { return strings.Repeat("d", s.task.Payload)
 
 // awaitDecided waits for an approval workflow and checks its result.
 func (s *session) awaitDecided(ctx context.Context, id string) error {
-	result, err := s.engine.result(ctx, id)
+	result, err := s.flows.result(ctx, id)
 	if err != nil {
 		return fmt.Errorf("workflow %s: %w", id, err)
 	}
