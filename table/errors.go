@@ -19,7 +19,7 @@ var (
 	ErrChanged = errors.New("row has changed")
 	// ErrKey: a key that names no row. The text says what a key looks like.
 	ErrKey = errors.New("invalid key")
-	// ErrTooLarge: a row, key or indexed value exceeds its bound.
+	// ErrTooLarge: a row, key, indexed value or batch exceeds its bound.
 	ErrTooLarge = errors.New("too large")
 	// ErrIndexed: a blind write to a table with indexes.
 	ErrIndexed = errors.New("blind write to a table with indexes: they could not be kept right without reading the row; use Put or Delete")
@@ -42,4 +42,6 @@ const (
 	MaxIndexed = 256
 	// MaxName bounds the names of tables and indexes, in bytes.
 	MaxName = 64
+	// MaxBatch bounds the rows of one GetAll, PutAll or DeleteAll.
+	MaxBatch = 10_000
 )

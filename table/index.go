@@ -92,26 +92,27 @@ func (x *SecondaryIndex[T, V]) Between(from, to V) Selection[T] {
 	return s
 }
 
-// entries returns the index entries of a row that holds value.
-func (t *Table[T]) entries(value *T) ([]records.IndexEntry, error) {
-	var entries []records.IndexEntry
+// describe sets the index entries and the expiry of a row that holds value.
+func (t *Table[T]) describe(row *records.Row, value *T) error {
+	row.Entries = nil
 	for _, x := range t.indexes {
 		encoded, err := x.of(value)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		entries = append(entries, records.IndexEntry{Index: x.name, Value: encoded})
+		row.Entries = append(row.Entries, records.IndexEntry{Index: x.name, Value: encoded})
 	}
-	return entries, nil
+	row.Expires = t.expiry(row.Written, value)
+	return nil
 }
 
 // reindexRows bounds the rows that one Reindex goes over.
 const reindexRows = 256
 
-// Reindex brings the index entries of some rows to what the table's indexes say
-// today, and returns where to go on in another unit: empty at the end. It starts
-// with the cursor "". Only rows whose entries change are written; they keep their
-// ETags.
+// Reindex brings the index entries and the expiry of some rows to what the table's
+// declaration says today, and returns where to go on in another unit: empty at the
+// end. It starts with the cursor "". Only rows that this changes are written; they
+// keep their ETags.
 //
 //	for cursor, done := "", false; !done; done = cursor == "" {
 //		var next string
@@ -134,16 +135,16 @@ func (t *Table[T]) Reindex(ctx context.Context, cursor string) (next string, err
 		return "", fmt.Errorf("table %q: %w", t.name, err)
 	}
 	err = u.Do(func() error {
-		after, err = records.RebuildIndex(u, t.name, after, reindexRows, func(k records.RowKey, data []byte) ([]records.IndexEntry, error) {
+		after, err = records.RebuildRows(u, t.name, after, reindexRows, func(k records.RowKey, row *records.Row) error {
 			value := new(T)
-			err := json.Unmarshal(data, value)
+			err := json.Unmarshal(row.Data, value)
 			if err == nil {
-				var entries []records.IndexEntry
-				if entries, err = t.entries(value); err == nil {
-					return entries, nil
-				}
+				err = t.describe(row, value)
 			}
-			return nil, fmt.Errorf("row %q: %w", Key{k.Partition, k.Row}.String(), err)
+			if err != nil {
+				return fmt.Errorf("row %q: %w", Key{k.Partition, k.Row}.String(), err)
+			}
+			return nil
 		})
 		return err
 	})

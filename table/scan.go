@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"reflect"
 
 	"github.com/perdure/perdure/internal/records"
 	"github.com/perdure/perdure/internal/unit"
@@ -21,6 +22,7 @@ type scan struct {
 	reverse bool
 	stable  bool
 	limit   int
+	where   any // func(*T) bool
 }
 
 // Prefix limits a scan of a partition to the rows whose names begin with prefix.
@@ -35,6 +37,11 @@ func Reverse() ScanOption { return func(s *scan) { s.reverse = true } }
 
 // Limit ends the scan after n rows.
 func Limit(n int) ScanOption { return func(s *scan) { s.limit = n } }
+
+// Where yields only the rows for which keep returns true. The others are read all the
+// same: what is asked for often is worth an index. Keep must not change the row. Limit
+// and Page count the rows that are yielded.
+func Where[T any](keep func(*T) bool) ScanOption { return func(s *scan) { s.where = keep } }
 
 // Stable makes the commit depend on the scan: if it would find something else by
 // then, the unit conflicts and runs again. A scan of a partition depends on every
@@ -110,21 +117,54 @@ func (t *Table[T]) scan(ctx context.Context, options []ScanOption, run func(*uni
 		if o.limit <= 0 {
 			return
 		}
+		keep, fits := o.where.(func(*T) bool)
 		u, err := unit.From(ctx)
+		if err == nil && o.where != nil && !fits {
+			err = fmt.Errorf("Where takes a %v, the rows are %v", reflect.TypeOf(o.where).In(0), reflect.TypeFor[*T]())
+		}
 		yielded, stopped := 0, false
 		if err == nil {
+			var canceled error
 			err = run(u, &o, func(k records.RowKey, stored *records.Row, cursor []byte) bool {
+				if canceled = ctx.Err(); canceled != nil {
+					return false
+				}
 				row, err := t.decode(Key{k.Partition, k.Row}, stored)
+				if err == nil && keep != nil && !keep(row.Value) {
+					return true
+				}
 				row.Cursor = formatCursor(cursor)
 				yielded++
 				stopped = !yield(row, err) || err != nil
 				return !stopped && yielded < o.limit
 			})
+			if err == nil {
+				err = canceled
+			}
 		}
 		if err != nil && !stopped {
 			yield(Row[T]{}, fmt.Errorf("table %q: %w", t.name, err))
 		}
 	}
+}
+
+// Count returns how many rows a partition has. It reads each of them, so it is for
+// partitions of a bounded size; it is not validated.
+func (t *Table[T]) Count(ctx context.Context, partition string) (n int, err error) {
+	u, err := unit.From(ctx)
+	if err == nil {
+		err = records.ScanRows(u, records.RowScan{Table: t.name, Partition: &partition}, func(records.RowKey, *records.Row, []byte) bool {
+			n++
+			return ctx.Err() == nil
+		})
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return 0, fmt.Errorf("table %q: %w", t.name, err)
+	}
+	return n, nil
 }
 
 // MaxPage is the most rows that Page collects.

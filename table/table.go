@@ -16,11 +16,13 @@ import (
 // rows are those of the app whose unit of work the context carries. Its methods
 // are safe for concurrent use.
 type Table[T any] struct {
-	name    string
-	indexes []*index[T]
+	name     string
+	indexes  []*index[T]
+	expiries []expiry[T]
 }
 
-// Option configures a table. A SecondaryIndex is one.
+// Option configures a table. A SecondaryIndex is one, and what ExpireAfter and
+// ExpiresAt return.
 type Option[T any] interface{ apply(*Table[T]) }
 
 // Of declares a table. The name is unique in an app over all resources: a letter,
@@ -53,6 +55,11 @@ func (t *Table[T]) Validate() error {
 		}
 		seen[x.name] = true
 	}
+	for _, e := range t.expiries {
+		if err := e.validate(); err != nil {
+			return fmt.Errorf("table %q: %w", t.name, err)
+		}
+	}
 	var unsupported *json.UnsupportedTypeError
 	if _, err := json.Marshal(new(T)); errors.As(err, &unsupported) {
 		return fmt.Errorf("table %q: a row cannot be JSON: %w", t.name, err)
@@ -81,6 +88,8 @@ type Row[T any] struct {
 	ETag string
 	// Written is when the row was last written.
 	Written time.Time
+	// Expires is when the row ceases to exist; zero if it does not.
+	Expires time.Time
 	// Cursor is the row's place in the scan that found it, for After. Empty if
 	// the row was not found by a scan. It contains the key and, from an index,
 	// the indexed value.
@@ -100,14 +109,11 @@ func (t *Table[T]) GetRow(ctx context.Context, key string) (Row[T], error) {
 	if err != nil {
 		return Row[T]{}, err
 	}
-	stored, err := records.GetRow(u, k.record(t.name))
-	if err == nil && stored == nil {
-		err = ErrNotFound
+	row, found, err := t.get(u, k)
+	if err == nil && !found {
+		err = t.fault(k, ErrNotFound)
 	}
-	if err != nil {
-		return Row[T]{}, t.fault(k, err)
-	}
-	return t.decode(k, stored)
+	return row, err
 }
 
 // Insert writes a row that must not exist: ErrExists otherwise.
@@ -247,7 +253,7 @@ func (t *Table[T]) change(u *unit.Unit, k Key, check, apply func(old *records.Ro
 		if err != nil {
 			return err
 		}
-		if err := check(old); err != nil {
+		if err := check(old.Live(u.Now())); err != nil {
 			return err
 		}
 		return apply(old)
@@ -275,11 +281,21 @@ func (t *Table[T]) encode(u *unit.Unit, value *T) (*records.Row, error) {
 	if len(data) > MaxRow {
 		return nil, fmt.Errorf("%w: %d bytes of JSON, at most %d are allowed", ErrTooLarge, len(data), MaxRow)
 	}
-	entries, err := t.entries(value)
+	row := &records.Row{Tag: rand.Uint64(), Written: u.Now(), Data: data}
+	return row, t.describe(row, value)
+}
+
+// get returns the row at k, if there is one that has not expired.
+func (t *Table[T]) get(u *unit.Unit, k Key) (row Row[T], found bool, err error) {
+	stored, err := records.GetRow(u, k.record(t.name))
 	if err != nil {
-		return nil, err
+		return row, false, t.fault(k, err)
 	}
-	return &records.Row{Tag: rand.Uint64(), Written: u.Now(), Entries: entries, Data: data}, nil
+	if stored = stored.Live(u.Now()); stored == nil {
+		return row, false, nil
+	}
+	row, err = t.decode(k, stored)
+	return row, err == nil, err
 }
 
 func (t *Table[T]) decode(k Key, stored *records.Row) (Row[T], error) {
@@ -287,7 +303,7 @@ func (t *Table[T]) decode(k Key, stored *records.Row) (Row[T], error) {
 	if err := json.Unmarshal(stored.Data, value); err != nil {
 		return Row[T]{}, t.fault(k, err)
 	}
-	return Row[T]{Key: k, Value: value, ETag: etag(stored), Written: stored.Written}, nil
+	return Row[T]{Key: k, Value: value, ETag: etag(stored), Written: stored.Written, Expires: stored.Expires}, nil
 }
 
 // fault says which row err is about.

@@ -117,9 +117,9 @@ type IndexScan struct {
 	Stable bool
 }
 
-// ScanIndex visits the rows that have entries in an index, in the order of the
-// indexed value, then partition and row, until visit returns false. Cursor, given
-// as After, stands for the place of the entry.
+// ScanIndex visits the rows that have entries in an index and have not expired, in
+// the order of the indexed value, then partition and row, until visit returns false.
+// Cursor, given as After, stands for the place of the entry.
 func ScanIndex(u Unit, s IndexScan, visit func(k RowKey, row *Row, cursor []byte) bool) error {
 	base := indexKey(spaceIndex, s.Table, s.Index)
 	get := PeekRow
@@ -144,6 +144,7 @@ func ScanIndex(u Unit, s IndexScan, visit func(k RowKey, row *Row, cursor []byte
 	if s.To != nil {
 		r.End = append(bytes.Clone(base), s.To...)
 	}
+	now := u.Now()
 	var failed error
 	err = u.Scan(seek(r, base, after), func(it store.Item) bool {
 		k, err := decodeEntry(s.Table, it.Value)
@@ -160,7 +161,7 @@ func ScanIndex(u Unit, s IndexScan, visit func(k RowKey, row *Row, cursor []byte
 		if !row.hasEntry(IndexEntry{Index: s.Index, Value: entryValue(place, k)}) {
 			return true // left by a write that did not know of the index
 		}
-		return visit(k, row, cursorOf(place, s.Index))
+		return row.Live(now) == nil || visit(k, row, cursorOf(place, s.Index))
 	})
 	if err != nil {
 		return err
@@ -188,20 +189,20 @@ func entryValue(place []byte, k RowKey) []byte {
 	return bytes.TrimSuffix(place, name)
 }
 
-// rebuildBytes bounds what RebuildIndex rewrites in one unit, roughly.
+// rebuildBytes bounds what RebuildRows rewrites in one unit, roughly.
 const rebuildBytes = 8 << 20
 
-// RebuildIndex brings the entries of up to limit rows of a table to what entries
-// says of their data, starting after the row of cursor after (nil: the first), and
-// returns the cursor to go on from, nil at the end. It stops early when the rows
-// are large. It is how an index that is
+// RebuildRows brings the entries and the expiry of up to limit rows of a table to
+// what describe, which is given a copy of each row, sets them to. It starts after
+// the row of cursor after (nil: the first), and returns the cursor to go on from,
+// nil at the end. It stops early when the rows are large. It is how an index that is
 // declared later comes to cover rows written before; run it in one unit for each
-// batch. The rows themselves do not change, and keep their tags.
-func RebuildIndex(u Unit, table string, after []byte, limit int, entries func(k RowKey, data []byte) ([]IndexEntry, error)) (next []byte, err error) {
+// batch. The data of the rows does not change, and they keep their tags.
+func RebuildRows(u Unit, table string, after []byte, limit int, describe func(k RowKey, row *Row) error) (next []byte, err error) {
 	var failed error
 	rows, size := 0, 0
 	err = ScanRows(u, RowScan{Table: table, After: after}, func(k RowKey, row *Row, cursor []byte) bool {
-		failed = rebuildRow(u, k, row, entries)
+		failed = rebuildRow(u, k, row, describe)
 		rows++
 		size += len(row.Data)
 		if rows >= limit || size >= rebuildBytes {
@@ -215,14 +216,13 @@ func RebuildIndex(u Unit, table string, after []byte, limit int, entries func(k 
 	return next, failed
 }
 
-func rebuildRow(u Unit, k RowKey, row *Row, entries func(k RowKey, data []byte) ([]IndexEntry, error)) error {
-	want, err := entries(k, row.Data)
-	if err != nil {
+func rebuildRow(u Unit, k RowKey, row *Row, describe func(k RowKey, row *Row) error) error {
+	rebuilt := *row
+	if err := describe(k, &rebuilt); err != nil {
 		return err
 	}
-	rebuilt := &Row{Tag: row.Tag, Written: row.Written, Entries: want, Data: row.Data}
-	same := len(want) == len(row.Entries)
-	for _, e := range want {
+	same := len(rebuilt.Entries) == len(row.Entries) && rebuilt.Expires.Equal(row.Expires)
+	for _, e := range rebuilt.Entries {
 		same = same && row.hasEntry(e)
 	}
 	if same {
@@ -232,7 +232,10 @@ func rebuildRow(u Unit, k RowKey, row *Row, entries func(k RowKey, data []byte) 
 	if err := u.Validate(key); err != nil {
 		return err
 	}
-	if err := moveEntries(u, k, row, rebuilt); err != nil {
+	if err := moveEntries(u, k, row, &rebuilt); err != nil {
+		return err
+	}
+	if err := moveExpiry(u, k, row, &rebuilt); err != nil {
 		return err
 	}
 	return u.Put(key, rebuilt.encode())

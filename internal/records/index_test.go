@@ -66,16 +66,16 @@ func key(partition, row string) records.RowKey {
 // its letters.
 func row(data string) *records.Row {
 	r := &records.Row{Data: []byte(data)}
-	r.Entries, _ = letters(records.RowKey{}, r.Data)
+	_ = letters(records.RowKey{}, r)
 	return r
 }
 
-func letters(_ records.RowKey, data []byte) ([]records.IndexEntry, error) {
-	var entries []records.IndexEntry
-	for _, c := range slices.Compact(slices.Sorted(slices.Values(data))) {
-		entries = append(entries, records.IndexEntry{Index: "i", Value: tuple.AppendUint64(nil, uint64(c))})
+func letters(_ records.RowKey, r *records.Row) error {
+	r.Entries = nil
+	for _, c := range slices.Compact(slices.Sorted(slices.Values(r.Data))) {
+		r.Entries = append(r.Entries, records.IndexEntry{Index: "i", Value: tuple.AppendUint64(nil, uint64(c))})
 	}
-	return entries, nil
+	return nil
 }
 
 // put replaces the row at k, as a table does.
@@ -283,7 +283,7 @@ func TestStaleEntriesAreSkipped(t *testing.T) {
 	})
 }
 
-func TestRebuildIndex(t *testing.T) {
+func TestRebuildRows(t *testing.T) {
 	t.Parallel()
 	r := newRows(t)
 	r.run(t, func(u *unit.Unit) error {
@@ -300,7 +300,7 @@ func TestRebuildIndex(t *testing.T) {
 	for more := true; more; more = cursor != nil {
 		batches++
 		r.run(t, func(u *unit.Unit) (err error) {
-			cursor, err = records.RebuildIndex(u, "t", cursor, 3, letters)
+			cursor, err = records.RebuildRows(u, "t", cursor, 3, letters)
 			return err
 		})
 	}
@@ -323,16 +323,19 @@ func TestRebuildIndex(t *testing.T) {
 	})
 	// Nothing is left to do, so nothing is written.
 	r.run(t, func(u *unit.Unit) error {
-		_, err := records.RebuildIndex(u, "t", nil, 100, letters)
+		_, err := records.RebuildRows(u, "t", nil, 100, letters)
 		if !u.ReadOnly() {
 			t.Error("a rebuild of a right index writes")
 		}
 		return err
 	})
 	// Another's write in between makes the batch conflict.
-	none := func(records.RowKey, []byte) ([]records.IndexEntry, error) { return nil, nil }
+	none := func(_ records.RowKey, r *records.Row) error {
+		r.Entries = nil
+		return nil
+	}
 	err := r.try(func(u *unit.Unit) error {
-		if _, err := records.RebuildIndex(u, "t", nil, 1, none); err != nil {
+		if _, err := records.RebuildRows(u, "t", nil, 1, none); err != nil {
 			return err
 		}
 		r.run(t, func(u *unit.Unit) error { return put(u, key("p", "0"), row("q")) })
@@ -352,7 +355,7 @@ func TestRebuildStopsEarlyAtLargeRows(t *testing.T) {
 		})
 	}
 	r.run(t, func(u *unit.Unit) error {
-		next, err := records.RebuildIndex(u, "t", nil, 1000, letters)
+		next, err := records.RebuildRows(u, "t", nil, 1000, letters)
 		if next == nil {
 			t.Error("20 MiB were rewritten in one unit")
 		}
@@ -360,13 +363,13 @@ func TestRebuildStopsEarlyAtLargeRows(t *testing.T) {
 	})
 }
 
-func TestRebuildAnswersTheErrorOfEntries(t *testing.T) {
+func TestRebuildAnswersTheErrorOfDescribe(t *testing.T) {
 	t.Parallel()
 	r := newRows(t)
 	r.run(t, func(u *unit.Unit) error { return put(u, key("p", "1"), row("a")) })
 	own := errors.New("own")
 	err := r.try(func(u *unit.Unit) error {
-		_, err := records.RebuildIndex(u, "t", nil, 10, func(records.RowKey, []byte) ([]records.IndexEntry, error) { return nil, own })
+		_, err := records.RebuildRows(u, "t", nil, 10, func(records.RowKey, *records.Row) error { return own })
 		return err
 	})
 	if !errors.Is(err, own) {

@@ -23,6 +23,12 @@ type Unit interface {
 	Put(key, value []byte) error
 	Delete(key []byte) error
 	Add(key []byte, delta int64) error
+	// Append puts value at the next position of a log, as store.OpAppend does.
+	Append(log, value []byte) error
+	// Now is the app's time.
+	Now() time.Time
+	// RowExpires tells the app, after the commit, when a row expires.
+	RowExpires(at time.Time)
 }
 
 // RowKey names a row of a table. Partitions group rows that are read together;
@@ -35,6 +41,8 @@ type Row struct {
 	Tag uint64
 	// Written is when it was last written.
 	Written time.Time
+	// Expires, unless zero, is when it ceases to exist.
+	Expires time.Time
 	// Entries are the index entries that were written with it. Kept, so that a
 	// later write removes exactly these, whatever indexes there are by then.
 	Entries []IndexEntry
@@ -44,8 +52,8 @@ type Row struct {
 
 // rowUpgrades has no step yet: format 1 is
 //
-//	tag uint64, written time, then for each index entry true, index string,
-//	value bytes, then false, then data
+//	tag uint64, written time, then true and the time of expiry or false, then
+//	for each index entry true, index string, value bytes, then false, then data
 var rowUpgrades upgrades
 
 func tableKey(space byte, table string) []byte {
@@ -64,6 +72,10 @@ func (r *Row) encode() []byte {
 	b := append(make([]byte, 0, 64+len(r.Data)), rowUpgrades.current())
 	b = tuple.AppendUint64(b, r.Tag)
 	b = tuple.AppendTime(b, r.Written)
+	b = tuple.AppendBool(b, !r.Expires.IsZero())
+	if !r.Expires.IsZero() {
+		b = tuple.AppendTime(b, r.Expires)
+	}
 	for _, e := range r.Entries {
 		b = tuple.AppendBool(b, true)
 		b = tuple.AppendString(b, e.Index)
@@ -84,6 +96,9 @@ func decodeRow(value []byte) (*Row, error) {
 	}
 	d := tuple.Decode(body)
 	row := &Row{Tag: d.Uint64(), Written: d.Time()}
+	if d.Bool() {
+		row.Expires = d.Time()
+	}
 	for d.Bool() {
 		row.Entries = append(row.Entries, IndexEntry{Index: d.String(), Value: d.Bytes()})
 	}
@@ -94,8 +109,8 @@ func decodeRow(value []byte) (*Row, error) {
 	return row, nil
 }
 
-// GetRow returns the row at k, or nil. That it is so is validated at commit. Its
-// data must not be changed.
+// GetRow returns the row that is stored at k, also one that has expired, or nil.
+// That it is so is validated at commit. Its data must not be changed.
 func GetRow(u Unit, k RowKey) (*Row, error) {
 	value, err := u.Get(rowKey(k))
 	if err != nil {
@@ -113,25 +128,30 @@ func PeekRow(u Unit, k RowKey) (*Row, error) {
 	return decodeRow(value)
 }
 
-// PutRow writes row at k. Old is the row that is there, as the unit sees it, nil
-// for none: its index entries are taken away unless row has them as well. A
+// PutRow writes row at k. Old is the row that is stored there, as the unit sees
+// it, nil for none: its index entries are taken away unless row has them as well. A
 // caller that does not know may pass nil for a row without entries.
 func PutRow(u Unit, k RowKey, old, row *Row) error {
-	if err := moveEntries(u, k, old, row); err != nil {
-		return err
-	}
 	if err := u.Put(rowKey(k), row.encode()); err != nil {
 		return err
 	}
-	return u.Add(partitionKey(spacePartition, k.Table, k.Partition), 1)
+	return follow(u, k, old, row)
 }
 
 // DeleteRow removes the row at k with its index entries. Old is as for PutRow.
 func DeleteRow(u Unit, k RowKey, old *Row) error {
-	if err := moveEntries(u, k, old, nil); err != nil {
+	if err := u.Delete(rowKey(k)); err != nil {
 		return err
 	}
-	if err := u.Delete(rowKey(k)); err != nil {
+	return follow(u, k, old, nil)
+}
+
+// follow writes what goes along with old becoming row, either of which may be nil.
+func follow(u Unit, k RowKey, old, row *Row) error {
+	if err := moveEntries(u, k, old, row); err != nil {
+		return err
+	}
+	if err := moveExpiry(u, k, old, row); err != nil {
 		return err
 	}
 	return u.Add(partitionKey(spacePartition, k.Table, k.Partition), 1)
@@ -156,8 +176,9 @@ type RowScan struct {
 // ErrCursor: a cursor that is damaged, or of another kind of scan.
 var ErrCursor = errors.New("invalid cursor")
 
-// ScanRows visits rows in the order of partition and name until visit returns
-// false. Cursor, given as After, stands for the place of the row.
+// ScanRows visits the rows that have not expired, in the order of partition and
+// name, until visit returns false. Cursor, given as After, stands for the place of
+// the row.
 func ScanRows(u Unit, s RowScan, visit func(k RowKey, row *Row, cursor []byte) bool) error {
 	after, err := placeOf(s.After, "")
 	if err != nil {
@@ -174,6 +195,7 @@ func ScanRows(u Unit, s RowScan, visit func(k RowKey, row *Row, cursor []byte) b
 		}
 	}
 	r := store.Range{Start: prefix, End: tuple.After(prefix), Reverse: s.Reverse}
+	now := u.Now()
 	var failed error
 	err = u.Scan(seek(r, base, after), func(it store.Item) bool {
 		place := it.Key[len(base):]
@@ -188,7 +210,7 @@ func ScanRows(u Unit, s RowScan, visit func(k RowKey, row *Row, cursor []byte) b
 			failed = fmt.Errorf("row %q of partition %q: %w", k.Row, k.Partition, failed)
 			return false
 		}
-		return visit(k, row, cursorOf(place, ""))
+		return row.Live(now) == nil || visit(k, row, cursorOf(place, ""))
 	})
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 var sampleRow = Row{
 	Tag:     0x0102030405060708,
 	Written: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC),
+	Expires: time.Date(2026, 1, 2, 3, 4, 6, 7, time.UTC),
 	Entries: []IndexEntry{{"state", []byte("open\x00\x01")}, {"n", []byte{0}}},
 	Data:    []byte(`{"a":1}`),
 }
@@ -20,6 +21,7 @@ func TestRowFormatIsFixed(t *testing.T) {
 	const want = "\x01" +
 		"\x01\x02\x03\x04\x05\x06\x07\x08" +
 		"\x80\x00\x00\x00\x69\x57\x35\xa5\x00\x00\x00\x06" +
+		"\x01\x80\x00\x00\x00\x69\x57\x35\xa6\x00\x00\x00\x07" +
 		"\x01state\x00\x01open\x00\xff\x01\x00\x01" +
 		"\x01n\x00\x01\x00\xff\x00\x01" +
 		"\x00" + `{"a":1}`
@@ -42,6 +44,7 @@ func TestRowKeysAreFixed(t *testing.T) {
 		"row":          {rowKey(k), "\x20t\x00\x01p\x00\x01r\x00\x01"},
 		"partition":    {partitionKey(spacePartition, "t", "p"), "\x21t\x00\x01p\x00\x01"},
 		"entry":        {entryKey(k, IndexEntry{"i", []byte{7}}), "\x22t\x00\x01i\x00\x01\x07p\x00\x01r\x00\x01"},
+		"expiry":       {expiryKey(time.Unix(1, 2), k), "\x24\x80\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x02t\x00\x01p\x00\x01r\x00\x01"},
 		"index change": {indexKey(spaceIndexChange, "t", "i"), "\x23t\x00\x01i\x00\x01"},
 	} {
 		if string(c.got) != c.want {

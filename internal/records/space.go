@@ -27,9 +27,10 @@ const (
 	spacePartition   byte = 0x21 // table, partition → counter of its changes
 	spaceIndex       byte = 0x22 // table, index, indexed value, partition, row → where the row is
 	spaceIndexChange byte = 0x23 // table, index → counter of its changes
+	spaceExpiry      byte = 0x24 // time, table, partition, row: the row expires then
 
 	spaceBlob        byte = 0x30 // container, name → object and metadata
-	spaceObject      byte = 0x31 // object key → the blob that names it, or that it is garbage
+	spaceObject      byte = 0x31 // object key → how many blobs name it, or that it is garbage
 	spaceBlobGarbage byte = 0x32 // due time, object key: to be collected
 
 	spaceDelivery        byte = 0x40 // function, arrival → event to be handled now
@@ -38,4 +39,11 @@ const (
 	spaceDeadLetterCount byte = 0x43 // function, cause → counter of dead letters
 
 	spaceAnswer byte = 0x50 // idempotency key → stored HTTP answer
+
+	spaceStream     byte = 0x60 // stream, partition → counter of its events; and position → event
+	spaceCursor     byte = 0x61 // stream, function, partition → last position handled
+	spaceGroup      byte = 0x62 // stream, function → registered consumer
+	spaceSuspect    byte = 0x63 // stream, function, partition, position → counter of process deaths
+	spaceStreamSize byte = 0x64 // stream, partition → counter of bytes appended
+	spaceStreamTrim byte = 0x65 // stream, partition → what was removed of it
 )

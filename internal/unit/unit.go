@@ -52,6 +52,9 @@ type Env struct {
 	// Publish adds the deliveries an event causes to the unit: one for each
 	// function that is triggered by topic. Nil when nothing is triggered.
 	Publish func(u *Unit, topic string, event []byte) error
+	// RowExpires, unless nil, is told after a commit when a row that was written
+	// expires.
+	RowExpires func(at time.Time)
 }
 
 // Unit buffers one run. It is safe for use by several goroutines.
