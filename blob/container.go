@@ -6,6 +6,7 @@ package blob
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 	"unicode"
@@ -95,18 +96,23 @@ type Info struct {
 	// ContentType is the media type that the writer gave; empty if none. It is
 	// not checked against the bytes.
 	ContentType string
-	// Created is when these bytes were written under this name.
+	// Created is when these bytes were written, or copied, under this name.
 	Created time.Time
 	// Metadata is what the writer gave.
 	Metadata map[string]string
-	// ETag is another one after every write. It has no quotes.
+	// ETag is another one after every write, copy and change of the description.
+	// It has no quotes.
 	ETag string
 }
+
+// IsFolder reports whether this stands for all blobs whose names begin with Name,
+// see Folders. Only Container and Name are set then; Name ends in "/".
+func (i Info) IsFolder() bool { return strings.HasSuffix(i.Name, "/") }
 
 func (c *ContainerRef) info(name string, b *records.Blob) Info {
 	return Info{
 		Container: c.name, Name: name, Size: b.Size, ContentType: b.ContentType,
-		Created: b.Created, Metadata: b.Metadata, ETag: b.Object,
+		Created: b.Created, Metadata: maps.Clone(b.Metadata), ETag: b.ETag,
 	}
 }
 

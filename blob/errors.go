@@ -13,6 +13,12 @@ import (
 var (
 	// ErrNotFound: there is no such blob.
 	ErrNotFound = resource.ErrNotFound
+	// ErrExists: a write that was to make a new blob found one.
+	ErrExists = errors.New("blob exists already")
+	// ErrChanged: the blob is not the one that the ETag was taken of, or is gone.
+	ErrChanged = errors.New("blob has changed")
+	// ErrRange: a range that begins outside the bytes.
+	ErrRange = errors.New("range outside the blob")
 	// ErrTooLarge: the bytes are more than the limit that applies.
 	ErrTooLarge = errors.New("too large")
 	// ErrName: a name that no blob can have. The text says what a name looks
@@ -28,6 +34,8 @@ var (
 	ErrNoStore = errors.New("the app has no blob store")
 	// ErrNoLinks: the blob store cannot make signed URLs.
 	ErrNoLinks = errors.New("the blob store makes no signed URLs")
+	// ErrNoRanges: the blob store cannot read a part of a blob.
+	ErrNoRanges = errors.New("the blob store reads no ranges")
 	// ErrConflict: the blob was replaced or deleted while the unit of work ran.
 	// Running the unit again reads the new state.
 	ErrConflict = unit.ErrConflict

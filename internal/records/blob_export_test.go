@@ -13,16 +13,17 @@ func DecodeBlobValue(value []byte) ([]byte, error) {
 
 // DecodeObjectValue decodes an object's value and encodes what came out.
 func DecodeObjectValue(value []byte) ([]byte, error) {
-	state, k, err := decodeObject("", value)
+	state, names, err := decodeObject("", value)
 	if err != nil || state == ObjectUnknown {
 		return nil, err
 	}
-	return encodeObject(state, k), nil
+	return encodeObject(state, names), nil
 }
 
 // BlobValue is a blob's value in format 1, element by element.
 func BlobValue(b *Blob) []byte {
 	v := tuple.AppendString([]byte{1}, b.Object)
+	v = tuple.AppendString(v, b.ETag)
 	v = tuple.AppendUint64(v, uint64(b.Size))
 	v = tuple.AppendString(v, b.ContentType)
 	v = tuple.AppendTime(v, b.Created)

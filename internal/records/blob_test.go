@@ -88,7 +88,7 @@ func TestBlobRoundTrip(t *testing.T) {
 	b := newBlobStore(t)
 	k := records.BlobKey{Container: "files", Name: "a/ü\x01"}
 	want := &records.Blob{
-		Object: "o1", Size: 1 << 40, ContentType: "text/plain", Created: blobTime,
+		Object: "o1", ETag: "e1", Size: 1 << 40, ContentType: "text/plain", Created: blobTime,
 		Metadata: map[string]string{"a": "", "b": "x\x00y"},
 	}
 	b.must(func(u *unit.Unit) error { return records.PutBlob(u, k, want, blobTime) })
@@ -107,9 +107,9 @@ func TestBlobRoundTrip(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	state, mapped, err := records.ReadObject(snap, "o1")
-	if err != nil || state != records.ObjectMapped || mapped != k {
-		t.Errorf("object is %v of %v, %v", state, mapped, err)
+	state, names, err := records.ReadObject(snap, "o1")
+	if err != nil || state != records.ObjectMapped || names != 1 {
+		t.Errorf("object is %v with %d names, %v", state, names, err)
 	}
 	if none, err := records.ReadBlob(snap, records.BlobKey{Container: "files", Name: "a"}); none != nil || err != nil {
 		t.Errorf("absent blob is %v, %v", none, err)
@@ -133,16 +133,16 @@ func TestReplacedAndDeletedObjectsBecomeGarbage(t *testing.T) {
 		t.Errorf("garbage %v, want o1", garbage)
 	}
 	b.must(func(u *unit.Unit) error {
-		found, err := records.DeleteBlob(u, k, blobTime.Add(time.Second))
-		if !found {
-			t.Error("blob not found")
+		old, err := records.DeleteBlob(u, k, blobTime.Add(time.Second))
+		if old == nil || old.Object != "o2" {
+			t.Errorf("deleted %+v, want o2", old)
 		}
 		return err
 	})
 	b.must(func(u *unit.Unit) error {
-		found, err := records.DeleteBlob(u, k, blobTime)
-		if found {
-			t.Error("deleted blob found")
+		old, err := records.DeleteBlob(u, k, blobTime)
+		if old != nil {
+			t.Errorf("deleted again: %+v", old)
 		}
 		return err
 	})
@@ -188,6 +188,80 @@ func TestObjectHasOneName(t *testing.T) {
 	}
 }
 
+func TestSharedObjectIsGarbageWithItsLastName(t *testing.T) {
+	t.Parallel()
+	b := newBlobStore(t)
+	key := func(name string) records.BlobKey { return records.BlobKey{Container: "files", Name: name} }
+	share := func(u *unit.Unit, names ...string) (err error) {
+		for _, name := range names {
+			err = errors.Join(err, records.CopyBlob(u, key(name), &records.Blob{Object: "o1"}, blobTime))
+		}
+		return err
+	}
+	wantNames := func(want int, state records.ObjectState) {
+		t.Helper()
+		states, garbage := b.state("o1")
+		if states[0] != state || (len(garbage) == 1) != (want == 0) {
+			t.Errorf("state %v, garbage %v, want state %v", states[0], garbage, state)
+		}
+		snap, err := b.s.Snapshot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, names, err := records.ReadObject(snap, "o1"); names != uint64(want) || err != nil {
+			t.Errorf("%d names, %v, want %d", names, err, want)
+		}
+		if err := snap.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	drop := func(u *unit.Unit, names ...string) (err error) {
+		for _, name := range names {
+			_, e := records.DeleteBlob(u, key(name), blobTime)
+			err = errors.Join(err, e)
+		}
+		return err
+	}
+	b.put(key("a"), "o1")
+	b.must(func(u *unit.Unit) error { return share(u, "b", "c", "b", "a") }) // twice b, and a onto itself
+	wantNames(3, records.ObjectMapped)
+	b.put(key("c"), "o2")
+	wantNames(2, records.ObjectMapped)
+	b.must(func(u *unit.Unit) error { return errors.Join(drop(u, "a"), share(u, "d"), drop(u, "b")) })
+	wantNames(1, records.ObjectMapped)
+	b.must(func(u *unit.Unit) error { return errors.Join(share(u, "e"), drop(u, "d", "e")) })
+	wantNames(0, records.ObjectGarbage)
+	for object, why := range map[string]string{"o1": "garbage", "o9": "unknown"} {
+		err := b.run(func(u *unit.Unit) error {
+			return records.CopyBlob(u, key("f"), &records.Blob{Object: object}, blobTime)
+		})
+		if err == nil {
+			t.Errorf("%s object was shared", why)
+		}
+	}
+}
+
+// A copy of a blob whose last name goes meanwhile does not commit.
+func TestCopyConflictsWithDelete(t *testing.T) {
+	t.Parallel()
+	b := newBlobStore(t)
+	a, c := records.BlobKey{Container: "files", Name: "a"}, records.BlobKey{Container: "files", Name: "c"}
+	b.put(a, "o1")
+	err := b.run(func(u *unit.Unit) error {
+		if err := records.CopyBlob(u, c, &records.Blob{Object: "o1"}, blobTime); err != nil {
+			return err
+		}
+		b.must(func(u *unit.Unit) error {
+			_, err := records.DeleteBlob(u, a, blobTime)
+			return err
+		})
+		return nil
+	})
+	if !errors.Is(err, unit.ErrConflict) {
+		t.Errorf("got %v, want %v", err, unit.ErrConflict)
+	}
+}
+
 func TestConcurrentReplacementsConflict(t *testing.T) {
 	t.Parallel()
 	b := newBlobStore(t)
@@ -223,6 +297,14 @@ func TestScanBlobs(t *testing.T) {
 		{records.BlobScan{Container: "files", Prefix: "a/", After: "a"}, 9, []string{"a/1", "a/2"}},
 		{records.BlobScan{Container: "files", Prefix: "a/", After: "b"}, 9, nil},
 		{records.BlobScan{Container: "fil"}, 9, nil},
+		{records.BlobScan{Container: "files", Folders: true}, 9, []string{"a", "a\x00", "a/", "b"}},
+		{records.BlobScan{Container: "files", Folders: true}, 3, []string{"a", "a\x00", "a/"}},
+		{records.BlobScan{Container: "files", Folders: true, After: "a/"}, 9, []string{"b"}},
+		{records.BlobScan{Container: "files", Folders: true, After: "a/1"}, 9, []string{"a/", "b"}},
+		{records.BlobScan{Container: "files", Folders: true, Prefix: "a"}, 9, []string{"a", "a\x00", "a/"}},
+		{records.BlobScan{Container: "files", Folders: true, Prefix: "a/"}, 9, []string{"a/1", "a/2"}},
+		{records.BlobScan{Container: "files", Folders: true, Prefix: "a/", After: "a/"}, 9, nil},
+		{records.BlobScan{Container: "files", Folders: true, Prefix: "a/", After: "b/"}, 9, nil},
 	} {
 		var got []string
 		b.must(func(u *unit.Unit) error {
@@ -282,7 +364,7 @@ func TestScanBlobGarbageInOrderOfTime(t *testing.T) {
 func TestBlobFormat(t *testing.T) {
 	t.Parallel()
 	want := records.BlobValue(&records.Blob{
-		Object: "0123456789abcdef0123456789abcdef", Size: 5, ContentType: "a/b", Created: blobTime,
+		Object: "0123456789abcdef0123456789abcdef", ETag: "e", Size: 5, ContentType: "a/b", Created: blobTime,
 		Metadata: map[string]string{"a": "1", "b": "2"},
 	})
 	got, err := records.DecodeBlobValue(want)
@@ -296,7 +378,7 @@ func TestBlobFormat(t *testing.T) {
 
 func FuzzBlobValues(f *testing.F) {
 	f.Add(records.BlobValue(&records.Blob{Object: "o", Created: blobTime}))
-	f.Add([]byte{1, 0, 0, 0, 0, 0, 0, 0, 1, 'c', 0, 1, 'n', 0, 1})
+	f.Add([]byte{1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2})
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, value []byte) {
 		for name, decode := range map[string]func([]byte) ([]byte, error){

@@ -11,60 +11,67 @@ import (
 // ObjectState says what the store knows of an object.
 type ObjectState uint8
 
-// The states of an object. A record outlives the name it stood for until the
+// The states of an object. A record outlives the last name of an object until the
 // collector has removed the bytes, so that an unknown object is one that no
 // commit has ever named. The numbers are stored.
 const (
 	ObjectUnknown ObjectState = 0 // no commit has named it
-	ObjectMapped  ObjectState = 1 // a blob's name stands for it
-	ObjectGarbage ObjectState = 2 // it had a name
+	ObjectMapped  ObjectState = 1 // names of blobs stand for it
+	ObjectGarbage ObjectState = 2 // it had names
 )
 
-// objectUpgrades has no step yet: format 1 is state uint64, container string,
-// name string; the latter two are empty for garbage.
+// objectUpgrades has no step yet: format 1 is state uint64, names uint64; the
+// latter is how many blobs share the object, zero for garbage.
 var objectUpgrades upgrades
 
 func objectKey(object string) []byte {
 	return tuple.AppendString(append(make([]byte, 0, 40), spaceObject), object)
 }
 
-func objectMapped(k BlobKey) []byte { return encodeObject(ObjectMapped, k) }
-
-func encodeObject(state ObjectState, k BlobKey) []byte {
+func encodeObject(state ObjectState, names uint64) []byte {
 	v := tuple.AppendUint64([]byte{objectUpgrades.current()}, uint64(state))
-	return tuple.AppendString(tuple.AppendString(v, k.Container), k.Name)
+	return tuple.AppendUint64(v, names)
 }
 
-func decodeObject(object string, value []byte) (ObjectState, BlobKey, error) {
+func decodeObject(object string, value []byte) (state ObjectState, names uint64, err error) {
 	if value == nil {
-		return ObjectUnknown, BlobKey{}, nil
+		return ObjectUnknown, 0, nil
 	}
 	body, err := objectUpgrades.body(value)
 	if err != nil {
-		return 0, BlobKey{}, fmt.Errorf("object %q: %w", object, err)
+		return 0, 0, fmt.Errorf("object %q: %w", object, err)
 	}
 	d := tuple.Decode(body)
-	state, k := d.Uint64(), BlobKey{d.String(), d.String()}
+	state = ObjectState(d.Uint64())
+	names = d.Uint64()
 	if err := d.End(); err != nil {
-		return 0, BlobKey{}, fmt.Errorf("object %q: %w", object, err)
+		return 0, 0, fmt.Errorf("object %q: %w", object, err)
 	}
-	if state != uint64(ObjectMapped) && state != uint64(ObjectGarbage) {
-		return 0, BlobKey{}, fmt.Errorf("object %q: unknown state %d", object, state)
+	if state == ObjectMapped && names > 0 || state == ObjectGarbage && names == 0 {
+		return state, names, nil
 	}
-	return ObjectState(state), k, nil
+	return 0, 0, fmt.Errorf("object %q: state %d with %d names", object, state, names)
 }
 
-// ReadObject returns the state of an object and, if it is mapped, the blob that
-// is named.
-func ReadObject(r store.Reader, object string) (ObjectState, BlobKey, error) {
+// ReadObject returns the state of an object and how many names it has.
+func ReadObject(r store.Reader, object string) (state ObjectState, names uint64, err error) {
 	value, _, err := r.Get(objectKey(object))
 	if err != nil {
-		return 0, BlobKey{}, err
+		return 0, 0, err
 	}
 	return decodeObject(object, value)
 }
 
-// BlobGarbage is an object that lost its name.
+// getObject is ReadObject as the unit sees it, validated at commit.
+func getObject(u Unit, object string) (state ObjectState, names uint64, err error) {
+	value, err := u.Get(objectKey(object))
+	if err != nil {
+		return 0, 0, err
+	}
+	return decodeObject(object, value)
+}
+
+// BlobGarbage is an object that lost its last name.
 type BlobGarbage struct {
 	// Due is when it lost it.
 	Due    time.Time
@@ -78,12 +85,20 @@ func garbageKey(g BlobGarbage) []byte {
 	return tuple.AppendString(tuple.AppendTime([]byte{spaceBlobGarbage}, g.Due), g.Object)
 }
 
-// discard makes the object of old, unless that is nil, garbage.
+// discard takes a name from the object of old, unless that is nil. The last one
+// makes it garbage.
 func discard(u Unit, old *Blob, now time.Time) error {
 	if old == nil {
 		return nil
 	}
-	if err := u.Put(objectKey(old.Object), encodeObject(ObjectGarbage, BlobKey{})); err != nil {
+	_, names, err := getObject(u, old.Object)
+	if err != nil {
+		return err
+	}
+	if names > 1 {
+		return u.Put(objectKey(old.Object), encodeObject(ObjectMapped, names-1))
+	}
+	if err := u.Put(objectKey(old.Object), encodeObject(ObjectGarbage, 0)); err != nil {
 		return err
 	}
 	return u.Put(garbageKey(BlobGarbage{now, old.Object}), garbageFormat)
