@@ -46,4 +46,6 @@ const (
 	spaceSuspect    byte = 0x63 // stream, function, partition, position → counter of process deaths
 	spaceStreamSize byte = 0x64 // stream, partition → counter of bytes appended
 	spaceStreamTrim byte = 0x65 // stream, partition → what was removed of it
+
+	spaceTicker byte = 0x70 // timer → which of its ticks has been published
 )
