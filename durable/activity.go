@@ -7,6 +7,7 @@ import (
 
 	"github.com/perdure/perdure/internal/engine"
 	"github.com/perdure/perdure/internal/history"
+	"github.com/perdure/perdure/internal/replay"
 )
 
 // Activity is the typed name of an activity: a function that does what an
@@ -56,14 +57,18 @@ func (a *Activity[In, Out]) Impl(f func(ctx context.Context, in In) (Out, error)
 // Call calls the activity and waits for its result. A failure after the last
 // attempt is an *Error.
 func (a *Activity[In, Out]) Call(ctx *Context, in In, opts ...CallOption) (Out, error) {
-	return a.Start(ctx, in, opts...).Wait(ctx)
+	t := newTask[Out](a.schedule(ctx, in, opts), "activity", a.name)
+	return t.Wait(ctx)
 }
 
 // Start calls the activity without waiting.
 func (a *Activity[In, Out]) Start(ctx *Context, in In, opts ...CallOption) *Task[Out] {
-	o := callOptions(opts)
-	call := ctx.m.Schedule(a.name, mustEncode("input of activity", a.name, in), o.Encode())
-	return newTask[Out](call, "activity", a.name)
+	t := newTask[Out](a.schedule(ctx, in, opts), "activity", a.name)
+	return &t
+}
+
+func (a *Activity[In, Out]) schedule(ctx *Context, in In, opts []CallOption) *replay.Call {
+	return ctx.m.Schedule(a.name, mustEncode("input of activity", a.name, in), encodeOptions(opts))
 }
 
 // Step runs f inline and keeps its result: a replay takes the result from history
@@ -71,15 +76,15 @@ func (a *Activity[In, Out]) Start(ctx *Context, in In, opts ...CallOption) *Task
 // own. Like an activity's, a run of f is a unit of work, and may happen more than
 // once if the process dies in it.
 func Step[T any](ctx *Context, name string, f func(ctx context.Context) (T, error), opts ...CallOption) (T, error) {
-	o := callOptions(opts)
-	call := ctx.m.RunStep(name, o.Encode(), func(ctx context.Context) ([]byte, error) {
+	call := ctx.m.RunStep(name, encodeOptions(opts), func(ctx context.Context) ([]byte, error) {
 		v, err := f(ctx)
 		if err != nil {
 			return nil, err
 		}
 		return encodeResult(v)
 	})
-	return newTask[T](call, "step", name).result()
+	t := newTask[T](call, "step", name)
+	return t.result()
 }
 
 // Heartbeat says that a running activity is alive, and keeps progress, any JSON
@@ -136,50 +141,4 @@ func Token(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("%w: Token outside an activity", ErrInvalid)
 	}
 	return t.Token(), nil
-}
-
-// decode decodes JSON as this package always does: nothing, and null, is the zero
-// value; unknown fields are ignored; missing fields are zero.
-func decode[T any](b []byte) (T, error) {
-	var v T
-	if len(b) == 0 {
-		return v, nil
-	}
-	err := json.Unmarshal(b, &v)
-	return v, err
-}
-
-// encodeResult encodes what user code returned.
-func encodeResult(v any) ([]byte, error) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return nil, Final(fmt.Errorf("result: %w", err))
-	}
-	if len(b) > engine.MaxPayload {
-		return nil, Final(fmt.Errorf("%w: result of %d bytes, want at most %d; keep it in a blob and return its name",
-			ErrInvalid, len(b), engine.MaxPayload))
-	}
-	return b, nil
-}
-
-// encodeArgument encodes what is handed to an orchestration from outside.
-func encodeArgument(what, name string, v any) ([]byte, error) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s %q: %w", ErrInvalid, what, name, err)
-	}
-	return b, nil // the engine bounds its size
-}
-
-// mustEncode encodes what an orchestration hands over. What cannot be encoded is a
-// mistake in the code, so the instance stalls with the explanation.
-func mustEncode(what, name string, v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(fmt.Errorf("durable: %s %q: %w", what, name, err))
-	}
-	if len(b) > engine.MaxPayload {
-		panic(fmt.Errorf("durable: %s %q: %d bytes, want at most %d", what, name, len(b), engine.MaxPayload))
-	}
-	return b
 }

@@ -40,7 +40,8 @@ func (e *Event[T]) Wait(ctx *Context, opts ...WaitOption) (T, error) {
 
 // Await begins to wait for the event.
 func (e *Event[T]) Await(ctx *Context) *Task[T] {
-	return newTask[T](ctx.m.Await(e.name), "event", e.name)
+	t := newTask[T](ctx.m.Await(e.name), "event", e.name)
+	return &t
 }
 
 // Raise raises the event for the instance called id as part of the unit of work of

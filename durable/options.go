@@ -52,12 +52,16 @@ func HeartbeatWithin(d time.Duration) CallOption {
 	return callOption(func(o *history.CallOptions) { o.Heartbeat = d })
 }
 
-func callOptions(opts []CallOption) history.CallOptions {
+// encodeOptions returns the policy of a call as history keeps it; nil for none.
+func encodeOptions(opts []CallOption) []byte {
+	if len(opts) == 0 {
+		return nil
+	}
 	var o history.CallOptions
 	for _, opt := range opts {
 		opt.applyCall(&o)
 	}
-	return o
+	return o.Encode()
 }
 
 // StartOption configures the start of an instance.

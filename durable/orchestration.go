@@ -124,7 +124,8 @@ func (o *Orchestration[In, Out]) Begin(ctx *Context, in In, opts ...ChildOption)
 	}
 	options := history.CallOptions{Tags: c.tags}
 	call, _ := ctx.m.StartChild(o.name, c.id, mustEncode("input of orchestration", o.name, in), options.Encode())
-	return newTask[Out](call, "orchestration", o.name)
+	t := newTask[Out](call, "orchestration", o.name)
+	return &t
 }
 
 // ContinueAsNew, returned by the orchestration itself, ends its history and starts

@@ -14,12 +14,12 @@ type Task[T any] struct {
 	call   *replay.Call
 	kind   string // what was called, for errors
 	name   string
-	decode func([]byte) (T, error)
+	decode func([]byte) (T, error) // nil: the result is JSON
 }
 
 // newTask returns the task of a call whose result is JSON.
-func newTask[T any](call *replay.Call, kind, name string) *Task[T] {
-	return &Task[T]{call: call, kind: kind, name: name, decode: decode[T]}
+func newTask[T any](call *replay.Call, kind, name string) Task[T] {
+	return Task[T]{call: call, kind: kind, name: name}
 }
 
 // what says what was called.
@@ -73,7 +73,10 @@ func (t *Task[T]) result() (T, error) {
 	if failure != nil {
 		return zero, asError(t.what(), failure)
 	}
-	v, err := t.decode(data)
+	if t.decode != nil {
+		return t.decode(data)
+	}
+	v, err := decode[T](data)
 	if err != nil {
 		return zero, &Error{Code: DecodeCode, Message: "result: " + err.Error(), Final: true, call: t.what()}
 	}

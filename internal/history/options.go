@@ -40,10 +40,10 @@ func (o *CallOptions) Encode() []byte {
 
 // DecodeCallOptions is the inverse of Encode.
 func DecodeCallOptions(b []byte) (CallOptions, error) {
-	var o CallOptions
 	if len(b) == 0 {
-		return o, nil
+		return CallOptions{}, nil
 	}
+	var o CallOptions
 	err := json.Unmarshal(b, &o)
 	return o, err
 }
