@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 
 	"github.com/perdure/perdure/durable"
-	"github.com/perdure/perdure/internal/clock"
 	"github.com/perdure/perdure/internal/httpapi"
 	"github.com/perdure/perdure/internal/resource"
 )
@@ -127,7 +126,7 @@ func (a *App) Start(ctx context.Context) error {
 	if err := errors.Join(a.config.validate(), errors.Join(a.parts.errs...)); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	r := newRunning(a.config, clock.From(ctx))
+	r := newRunning(ctx, a.config)
 	err := r.open(&a.parts)
 	if err == nil {
 		a.running.Store(r) // functions that run from now on may use the app

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/perdure/perdure/internal/binding"
 	"github.com/perdure/perdure/internal/blobstore"
@@ -31,6 +32,7 @@ type running struct {
 	config     Config
 	clock      clock.Clock
 	store      store.Store
+	lent       store.Store // by a test kit, used as the store and not closed
 	blobs      blobstore.Driver
 	signer     *signedurl.Signer
 	journal    *poison.Journal
@@ -40,6 +42,8 @@ type running struct {
 	dispatcher *delivery.Dispatcher
 	services   []service // in the order of their start
 	handler    http.Handler
+	control    http.Handler // guarded; nil for an app that keeps nothing
+	began      time.Time
 	listener   net.Listener
 	server     *http.Server
 
@@ -54,8 +58,8 @@ type running struct {
 	why        error
 }
 
-func newRunning(c Config, clk clock.Clock) *running {
-	return &running{config: c, clock: clk, broken: make(chan struct{}), stopped: make(chan struct{})}
+func newRunning(ctx context.Context, c Config) *running {
+	return &running{config: c, clock: clock.From(ctx), lent: store.From(ctx), broken: make(chan struct{}), stopped: make(chan struct{})}
 }
 
 // fail notes that the app cannot go on: what was acknowledged is safe, but nothing more
@@ -89,11 +93,15 @@ func (r *running) open(p *parts) error {
 	if err := r.openEngine(p); err != nil {
 		return err
 	}
+	if err := r.openControl(p); err != nil {
+		return err
+	}
 	return r.openHTTP(p)
 }
 
 // begin lets it work. Requests come last.
 func (r *running) begin(ctx context.Context) error {
+	r.began = r.clock.Now()
 	if err := r.engine.Start(ctx); err != nil {
 		return err
 	}
@@ -118,13 +126,16 @@ func (r *running) openStores() (err error) {
 		return err
 	}
 	journal, blobs, keys := filepath.Join(c.Data, "running.journal"), c.Blobs, c.Data
-	if scheme == "memory" {
+	switch {
+	case r.lent != nil:
+		journal, r.store = "", r.lent
+	case scheme == "memory":
 		if r.temporary, err = os.MkdirTemp("", "perdure-"); err != nil {
 			return err
 		}
 		journal, blobs, keys = "", "file:"+filepath.Join(r.temporary, "blobs"), r.temporary
 		r.store = memory.New(nil)
-	} else {
+	default:
 		if err := blobstore.MakeDir(blobstore.OS, c.Data); err != nil {
 			return fmt.Errorf("perdure: data folder: %w", err)
 		}
@@ -180,6 +191,7 @@ func (r *running) openEngine(p *parts) (err error) {
 		return err
 	}
 	r.env.Orchestrator, r.env.Publish = r.engine, r.dispatcher.Publish
+	r.removeExpiredRows()
 	var errs []error
 	for _, impl := range p.implementations {
 		errs = append(errs, impl.Register(r.engine))
@@ -268,7 +280,7 @@ func (r *running) stop(ctx context.Context) error {
 	if r.blobs != nil {
 		errs = append(errs, r.blobs.Close())
 	}
-	if r.store != nil {
+	if r.store != nil && r.lent == nil {
 		errs = append(errs, r.store.Close())
 	}
 	if r.temporary != "" {
