@@ -306,3 +306,63 @@ func TestLargeScanUsesTheUnitInItsLoop(t *testing.T) {
 		return nil
 	})
 }
+
+func TestScanWhere(t *testing.T) {
+	t.Parallel()
+	a := newApp(t)
+	a.run(t, func(ctx context.Context) error {
+		for i := range 20 {
+			if err := indexed.Insert(ctx, fmt.Sprintf("p/%02d", i), &File{Size: int64(i), State: "open"}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	odd := table.Where(func(f *File) bool { return f.Size%2 == 1 })
+	a.run(t, func(ctx context.Context) error {
+		wantPaths(t, "rows", indexed.Scan(ctx, "p", odd, table.Limit(3)), "p/01 p/03 p/05")
+		wantPaths(t, "reverse", indexed.ScanAll(ctx, odd, table.Reverse(), table.Limit(2)), "p/19 p/17")
+		wantPaths(t, "index", indexed.ScanIndex(ctx, bySize.AtLeast(16), odd), "p/17 p/19")
+		var seen []string
+		for cursor, done := "", false; !done; done = cursor == "" {
+			rows, next, err := table.Page(indexed.Scan(ctx, "p", odd, table.After(cursor)), 4)
+			if err != nil {
+				return err
+			}
+			for _, row := range rows {
+				seen = append(seen, row.Key.Row)
+			}
+			cursor = next
+		}
+		if got := strings.Join(seen, " "); got != "01 03 05 07 09 11 13 15 17 19" {
+			t.Errorf("pages show %q", got)
+		}
+		other := table.Where(func(*int) bool { return true })
+		if _, err := paths(indexed.Scan(ctx, "p", other)); err == nil || !strings.Contains(err.Error(), "Where takes a *int, the rows are *table_test.File") {
+			t.Errorf("a filter of another type: %v", err)
+		}
+		n, err := indexed.Count(ctx, "p")
+		if n != 20 {
+			t.Errorf("%d rows are counted", n)
+		}
+		return err
+	})
+}
+
+func TestScanEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	a := newApp(t)
+	insertAll(t, a, "a b c")
+	err := a.try(func(ctx context.Context) error {
+		ctx, cancel := context.WithCancel(ctx)
+		cancel()
+		if _, err := files.Count(ctx, ""); !errors.Is(err, context.Canceled) {
+			t.Errorf("count: %v", err)
+		}
+		_, err := paths(files.Scan(ctx, "", table.Where(func(*File) bool { return false })))
+		return err
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want the context's", err)
+	}
+}
