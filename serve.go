@@ -11,6 +11,7 @@ import (
 
 	"github.com/perdure/perdure/internal/binding"
 	"github.com/perdure/perdure/internal/blobstore/signedurl"
+	"github.com/perdure/perdure/internal/control"
 	"github.com/perdure/perdure/internal/httpapi"
 )
 
@@ -64,10 +65,14 @@ func (r *running) openHTTP(p *parts) (err error) {
 			return fmt.Errorf("%w: Handle %q: %w", ErrConfig, h.pattern, err)
 		}
 	}
-	for pattern, h := range map[string]http.Handler{
+	own := map[string]http.Handler{
 		"GET /healthz":          http.HandlerFunc(r.health),
 		"GET " + signedurl.Path: r.links(),
-	} {
+	}
+	if r.control != nil {
+		own[control.Prefix] = r.control
+	}
+	for pattern, h := range own {
 		if err := handle(mux, pattern, h); err != nil {
 			return fmt.Errorf("%w: %w", ErrConfig, err)
 		}

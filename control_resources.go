@@ -1,0 +1,176 @@
+package perdure
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"slices"
+
+	"github.com/perdure/perdure/internal/control"
+	"github.com/perdure/perdure/internal/delivery"
+	"github.com/perdure/perdure/internal/httpapi"
+	"github.com/perdure/perdure/internal/records"
+	"github.com/perdure/perdure/internal/unit"
+)
+
+// resourcesOf returns the names of the resources of a kind, in order.
+func resourcesOf(p *parts, kind string) []string {
+	var names []string
+	for name, one := range p.resources {
+		if one.ResourceKind() == kind {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// functions returns the functions of the app as they are managed, those of HTTP first.
+func (r *running) functions(requested []*httpapi.Function, events []eventPart) ([]control.Function, error) {
+	var all []control.Function
+	for _, f := range requested {
+		all = append(all, control.Function{Name: f.Name(), Trigger: "http", Source: f.Pattern()})
+	}
+	for _, part := range events {
+		f := control.Function{}
+		var own *eventFunction
+		switch part := part.(type) {
+		case *blobFunction:
+			own, f.Trigger, f.Source = &part.eventFunction, "blob", part.blobs.ResourceName()+"/"+part.pattern
+		default:
+			continue
+		}
+		f.Name, f.Policy = own.name, controlledPolicy(own.policy)
+		if err := r.load(&f); err != nil {
+			return nil, err
+		}
+		all = append(all, f)
+	}
+	return all, nil
+}
+
+func controlledPolicy(p delivery.Policy) *control.Policy {
+	out := &control.Policy{Attempts: p.Attempts, Concurrency: p.Concurrency}
+	if p.Timeout != 0 {
+		out.Timeout = p.Timeout.String()
+	}
+	return out
+}
+
+// load fills in what a function has still to do.
+func (r *running) load(f *control.Function) error {
+	counts, err := r.dispatcher.CountDeadLetters(f.Name)
+	if err != nil {
+		return err
+	}
+	for _, c := range counts {
+		f.DeadLetters += c.Count
+	}
+	return nil
+}
+
+// read runs fn in a unit that writes nothing.
+func (r *running) read(ctx context.Context, fn func(u *unit.Unit) error) error {
+	return unit.Run(ctx, r.env, r.committer, unitAttempts, func(ctx context.Context) error {
+		u, err := unit.From(ctx)
+		if err != nil {
+			return err
+		}
+		return fn(u)
+	})
+}
+
+// known refuses the name of a resource that the app has not.
+func known(kind string, names []string, name string) error {
+	if slices.Contains(names, name) {
+		return nil
+	}
+	return &Problem{Status: 404, Detail: fmt.Sprintf("there is no %s %q", kind, name)}
+}
+
+// controlledTables are the app's tables as they are managed.
+type controlledTables struct {
+	r     *running
+	names []string
+}
+
+// Tables implements control.Tables.
+func (c controlledTables) Tables() []string { return c.names }
+
+// Row implements control.Tables.
+func (c controlledTables) Row(ctx context.Context, table, partition, row string) (found *control.Row, err error) {
+	if err := known("table", c.names, table); err != nil {
+		return nil, err
+	}
+	err = c.r.read(ctx, func(u *unit.Unit) error {
+		k := records.RowKey{Table: table, Partition: partition, Row: row}
+		stored, err := records.GetRow(u, k)
+		if stored = stored.Live(u.Now()); stored != nil {
+			found = controlledRow(k, stored)
+		}
+		return err
+	})
+	return found, err
+}
+
+func controlledRow(k records.RowKey, row *records.Row) *control.Row {
+	return &control.Row{Partition: k.Partition, Row: k.Row, Written: row.Written, Expires: row.Expires, Value: slices.Clone(row.Data)}
+}
+
+// Rows implements control.Tables.
+func (c controlledTables) Rows(ctx context.Context, q control.RowQuery, visit func(control.Row, string) bool) error {
+	if err := known("table", c.names, q.Table); err != nil {
+		return err
+	}
+	scan := records.RowScan{Table: q.Table, Partition: q.Partition, Prefix: q.Prefix}
+	if q.Cursor != "" {
+		var err error
+		if scan.After, err = base64.RawURLEncoding.DecodeString(q.Cursor); err != nil {
+			return records.ErrCursor
+		}
+	}
+	return c.r.read(ctx, func(u *unit.Unit) error {
+		return records.ScanRows(u, scan, func(k records.RowKey, row *records.Row, cursor []byte) bool {
+			return visit(*controlledRow(k, row), base64.RawURLEncoding.EncodeToString(cursor))
+		})
+	})
+}
+
+// controlledBlobs are the app's containers as they are managed.
+type controlledBlobs struct {
+	r     *running
+	names []string
+}
+
+// Containers implements control.Blobs.
+func (c controlledBlobs) Containers() []string { return c.names }
+
+// Blob implements control.Blobs.
+func (c controlledBlobs) Blob(ctx context.Context, container, name string) (found *control.Blob, err error) {
+	if err := known("container", c.names, container); err != nil {
+		return nil, err
+	}
+	err = c.r.read(ctx, func(u *unit.Unit) error {
+		b, err := records.GetBlob(u, records.BlobKey{Container: container, Name: name})
+		if err == nil && b != nil {
+			found = controlledBlob(name, b)
+		}
+		return err
+	})
+	return found, err
+}
+
+func controlledBlob(name string, b *records.Blob) *control.Blob {
+	return &control.Blob{Name: name, Size: b.Size, ContentType: b.ContentType, Created: b.Created, Metadata: b.Metadata}
+}
+
+// Blobs implements control.Blobs.
+func (c controlledBlobs) Blobs(ctx context.Context, container, prefix, after string, visit func(control.Blob) bool) error {
+	if err := known("container", c.names, container); err != nil {
+		return err
+	}
+	return c.r.read(ctx, func(u *unit.Unit) error {
+		return records.ScanBlobs(u, records.BlobScan{Container: container, Prefix: prefix, After: after},
+			func(name string, b *records.Blob) bool { return visit(*controlledBlob(name, b)) })
+	})
+}
