@@ -192,7 +192,6 @@ func (r *running) openEngine(p *parts) (err error) {
 	}
 	r.env.Orchestrator, r.env.Publish = r.engine, r.dispatcher.Publish
 	r.removeExpiredRows()
-	r.removeExpiredRows()
 	var errs []error
 	for _, impl := range p.implementations {
 		errs = append(errs, impl.Register(r.engine))
