@@ -166,3 +166,16 @@ func Suspects(s Scanner, g Group, partition int) (map[uint64]int, error) {
 	}
 	return deaths, nil
 }
+
+// GroupLag returns how many events of a partition a group has still to handle.
+func GroupLag(v Viewer, g Group, partition int) (int64, error) {
+	state, err := GetStreamState(v, Partition{g.Stream, partition})
+	if err != nil {
+		return 0, err
+	}
+	cursor, err := PeekCursor(v, g, partition)
+	if err != nil {
+		return 0, err
+	}
+	return max(0, int64(state.Last)-int64(max(cursor, state.First-1))), nil
+}
