@@ -143,6 +143,11 @@ var rules = ruleset{
 			packages: []string{"."},
 		},
 		{
+			name:     "test kit",
+			why:      "an app inside go test: it sees the app as users do, and lends it a store and a clock",
+			packages: []string{"perduretest"},
+		},
+		{
 			name: "programs",
 			why:  "applications of the SDK, written as a user would",
 			packages: []string{
@@ -203,7 +208,7 @@ var rules = ruleset{
 			imports: []string{
 				"internal/store/memory", "internal/store/pebble", "internal/blobstore",
 			},
-			by:  []string{".", "durable/durabletest", "internal/blobstore/...", "test/..."},
+			by:  []string{".", "durable/durabletest", "perduretest", "internal/blobstore/...", "test/..."},
 			why: "which store runs is configuration; everything else speaks to the contract",
 		},
 		{
@@ -219,7 +224,7 @@ var rules = ruleset{
 		},
 		{
 			imports: []string{"testing", "github.com/chromedp/chromedp"},
-			by:      []string{"internal/store/storetest", "durable/durabletest", "test/..."},
+			by:      []string{"internal/store/storetest", "durable/durabletest", "perduretest", "test/..."},
 			why:     "test code stays out of applications, except in the packages that are for tests",
 		},
 	},
