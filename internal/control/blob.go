@@ -44,12 +44,12 @@ func (s *server) routeBlobs() {
 	})
 	s.handle("GET blobs/{container}", s.listBlobs)
 	s.handle("GET blobs/{container}/{name}", func(r *http.Request) (any, error) {
-		found, err := s.Blobs.Blob(r.Context(), r.PathValue("container"), r.PathValue("name"))
+		found, err := s.Blobs.Blob(r.Context(), named(r, "container"), named(r, "name"))
 		if err != nil {
 			return nil, err
 		}
 		if found == nil {
-			return nil, missing("blob", r.PathValue("name"))
+			return nil, missing("blob", named(r, "name"))
 		}
 		return found, nil
 	})
@@ -63,7 +63,7 @@ func (s *server) listBlobs(r *http.Request) (any, error) {
 		return nil, err
 	}
 	page := Page[Blob]{Items: []Blob{}}
-	err := s.Blobs.Blobs(r.Context(), r.PathValue("container"), prefix, after, func(b Blob) bool {
+	err := s.Blobs.Blobs(r.Context(), named(r, "container"), prefix, after, func(b Blob) bool {
 		if len(page.Items) == limit {
 			page.Next = page.Items[limit-1].Name
 			return false

@@ -53,13 +53,14 @@ func (e *RefusedError) Error() string {
 	return e.Detail
 }
 
-// Path joins the parts of a path below Prefix, each of which may hold anything.
+// Path joins the parts of a path below Prefix, each of which may be any text.
 func Path(parts ...string) string {
 	for i, part := range parts {
-		if part = url.PathEscape(part); part == "." || part == ".." {
-			part = strings.ReplaceAll(part, ".", "%2E") // a server would take it for a folder
+		switch {
+		case part == "", part == ".", part == "..", part == "/", strings.HasPrefix(part, "~"):
+			part = "~" + part
 		}
-		parts[i] = part
+		parts[i] = url.PathEscape(part)
 	}
 	return strings.Join(parts, "/")
 }

@@ -95,6 +95,12 @@ func Handler(app App) http.Handler {
 	return httpapi.Problems(s.mux)
 }
 
+// named returns a name in a path. Path puts a "~" before those that no path can have as
+// they are.
+func named(r *http.Request, wildcard string) string {
+	return strings.TrimPrefix(r.PathValue(wildcard), "~")
+}
+
 // list answers a list that has one page.
 func (s *server) list(pattern string, there bool, answer func() (any, error)) {
 	if there {

@@ -243,11 +243,11 @@ func (s *server) groupDeadLetters(r *http.Request) (any, error) {
 
 // deadLetterID reads the id in a path.
 func deadLetterID(r *http.Request) (function string, id delivery.ID, err error) {
-	id, err = records.ParseDeliveryID(r.PathValue("id"))
+	id, err = records.ParseDeliveryID(named(r, "id"))
 	if err != nil {
 		err = problem.Invalid(problem.Fault{In: "path", Name: "id", Detail: "want 26 digits and letters from 0 to v"})
 	}
-	return r.PathValue("function"), id, err
+	return named(r, "function"), id, err
 }
 
 func (s *server) getDeadLetter(r *http.Request) (any, error) {

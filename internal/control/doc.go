@@ -2,7 +2,8 @@
 // perdure command speaks, on a Unix socket in the data folder, and what other programs
 // may, on the app's own address with a token.
 //
-// Everything lies below Prefix. Names and ids in a path are percent-encoded, "/" too.
+// Everything lies below Prefix. Names and ids in a path are percent-encoded, "/" too. A "~"
+// at the beginning of one is taken away: "~~a" is "~a", "~.." is "..".
 //
 //	GET    info
 //	GET    counts

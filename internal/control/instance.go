@@ -109,7 +109,7 @@ func (s *server) routeInstances() {
 		return s.Instances.Cancel(r.Context(), id, c.Reason, deadline)
 	}))
 	s.handle("DELETE instances/{id}", func(r *http.Request) (any, error) {
-		return nil, s.Instances.Purge(r.Context(), r.PathValue("id"))
+		return nil, s.Instances.Purge(r.Context(), named(r, "id"))
 	})
 }
 
@@ -159,7 +159,7 @@ func instanceOf(i *durable.Instance) Instance {
 }
 
 func (s *server) getInstance(r *http.Request) (any, error) {
-	found, err := s.Instances.Get(r.Context(), r.PathValue("id"))
+	found, err := s.Instances.Get(r.Context(), named(r, "id"))
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +173,7 @@ func (s *server) getHistory(r *http.Request) (any, error) {
 	if err := q.done(); err != nil {
 		return nil, err
 	}
-	turns, err := s.Instances.History(r.PathValue("id"))
+	turns, err := s.Instances.History(named(r, "id"))
 	if err != nil {
 		return nil, err
 	}
@@ -236,7 +236,7 @@ func (s *server) raiseEvent(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, s.Instances.Raise(r.Context(), r.PathValue("id"), r.PathValue("event"), payload, keepFor)
+	return nil, s.Instances.Raise(r.Context(), named(r, "id"), named(r, "event"), payload, keepFor)
 }
 
 // control answers a request that changes whether an instance runs.
@@ -255,6 +255,6 @@ func (s *server) control(do func(r *http.Request, id string, c Control, deadline
 		if err != nil {
 			return nil, err
 		}
-		return nil, do(r, r.PathValue("id"), c, deadline)
+		return nil, do(r, named(r, "id"), c, deadline)
 	}
 }

@@ -53,7 +53,7 @@ func (s *server) routeQueues() {
 	})
 	s.handle("GET queues/{queue}/messages", s.peek)
 	s.handle("DELETE queues/{queue}/messages", func(r *http.Request) (any, error) {
-		n, err := s.Queues.Purge(r.Context(), r.PathValue("queue"))
+		n, err := s.Queues.Purge(r.Context(), named(r, "queue"))
 		return Purged{n}, err
 	})
 }
@@ -64,7 +64,7 @@ func (s *server) peek(r *http.Request) (any, error) {
 	if err := q.done(); err != nil {
 		return nil, err
 	}
-	page, err := s.Queues.Peek(r.Context(), r.PathValue("queue"), cursor, limit)
+	page, err := s.Queues.Peek(r.Context(), named(r, "queue"), cursor, limit)
 	if err != nil {
 		return nil, err
 	}

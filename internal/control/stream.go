@@ -62,11 +62,11 @@ func (s *server) routeStreams() {
 			return nil, err
 		}
 		for _, one := range found {
-			if one.Name == r.PathValue("stream") {
+			if one.Name == named(r, "stream") {
 				return one, nil
 			}
 		}
-		return nil, missing("stream", r.PathValue("stream"))
+		return nil, missing("stream", named(r, "stream"))
 	})
 	s.handle("POST streams/{stream}/replay", func(r *http.Request) (any, error) {
 		var replay Replay
@@ -79,6 +79,6 @@ func (s *server) routeStreams() {
 		if replay.Position != 0 && !replay.Time.IsZero() {
 			return nil, badBody("give a position or a time, not both")
 		}
-		return nil, s.Streams.Replay(r.Context(), r.PathValue("stream"), replay)
+		return nil, s.Streams.Replay(r.Context(), named(r, "stream"), replay)
 	})
 }

@@ -63,7 +63,7 @@ func (s *server) getRow(r *http.Request) (any, error) {
 	if err := q.done(); err != nil {
 		return nil, err
 	}
-	row, err := s.Tables.Row(r.Context(), r.PathValue("table"), partition, name)
+	row, err := s.Tables.Row(r.Context(), named(r, "table"), partition, name)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func (s *server) getRow(r *http.Request) (any, error) {
 
 func (s *server) scanRows(r *http.Request) (any, error) {
 	in := readQuery(r)
-	q := RowQuery{Table: r.PathValue("table"), Prefix: in.text("prefix"), Cursor: in.text("cursor")}
+	q := RowQuery{Table: named(r, "table"), Prefix: in.text("prefix"), Cursor: in.text("cursor")}
 	if given := in.all("partition"); len(given) > 0 {
 		q.Partition = &given[0]
 	}
