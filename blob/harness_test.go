@@ -24,12 +24,6 @@ var files = blob.Container("files")
 
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// place is a blob store that also makes links, as an app wires it.
-type place struct {
-	*blobstore.Dir
-	*signedurl.Signer
-}
-
 // app is as much of an app as containers need.
 type app struct {
 	t         *testing.T
@@ -59,7 +53,6 @@ func newApp(t *testing.T) *app {
 	a.committer = store.NewCommitter(a.store, store.CommitterOptions{})
 	a.env = unit.Env{
 		Snapshot: a.store.Snapshot,
-		Blobs:    place{dir, signer},
 		Now: func() time.Time {
 			a.mu.Lock()
 			defer a.mu.Unlock()
@@ -72,6 +65,7 @@ func newApp(t *testing.T) *app {
 			return nil
 		},
 	}
+	a.env.Blobs = &signedurl.Place{Driver: dir, Signer: signer, Now: a.env.Now}
 	t.Cleanup(func() {
 		a.committer.Close()
 		if err := errors.Join(a.store.Close(), dir.Close()); err != nil {

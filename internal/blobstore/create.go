@@ -2,7 +2,6 @@ package blobstore
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -25,19 +24,12 @@ func (d *Dir) Create(ctx context.Context, r io.Reader, limit int64) (key string,
 	if err := d.usable(); err != nil {
 		return "", 0, err
 	}
-	var random [keyBytes]byte
-	if _, err := io.ReadFull(d.random, random[:]); err != nil {
-		return "", 0, fmt.Errorf("blobstore: random key: %w", err)
+	if key, err = NewKey(d.random); err != nil {
+		return "", 0, err
 	}
-	key = hex.EncodeToString(random[:])
-
 	kept := false // also false when r panics
-	d.mu.Lock()
-	_, taken := d.pending[key]
-	d.pending[key] = struct{}{}
-	d.mu.Unlock()
-	if taken {
-		return "", 0, fmt.Errorf("blobstore: create object: %w", fs.ErrExist)
+	if err := d.pending.Add(key); err != nil {
+		return "", 0, err
 	}
 	defer func() {
 		if !kept {
@@ -121,25 +113,57 @@ func (d *Dir) absent(path string) error {
 func copyLimited(ctx context.Context, w io.Writer, r io.Reader, limit int64) (int64, error) {
 	buf := buffers.Get().(*[copyBuffer]byte)
 	defer buffers.Put(buf)
-	var size int64
+	src := &Source{Context: ctx, Reader: r, Limit: limit}
 	for {
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
-		n, readErr := r.Read(buf[:])
-		if size += int64(n); limit > 0 && size > limit {
-			return 0, fmt.Errorf("%w of %d bytes", ErrTooLarge, limit)
-		}
+		n, readErr := src.Read(buf[:])
 		if n > 0 {
 			if _, err := w.Write(buf[:n]); err != nil {
 				return 0, fmt.Errorf("blobstore: write object: %w", err)
 			}
 		}
 		if readErr == io.EOF {
-			return size, ctx.Err()
+			return src.Size, nil
 		}
 		if readErr != nil {
-			return 0, fmt.Errorf("blobstore: read source: %w", readErr)
+			return 0, src.Err
 		}
 	}
+}
+
+// Source is what an object is created of: a reader that ends with an error when it has
+// more than Limit bytes (if that is not 0) or Context ends. It keeps the error, as
+// Create answers it, for drivers whose SDK would wrap it.
+type Source struct {
+	Context context.Context
+	Reader  io.Reader
+	Limit   int64
+	// Size is the number of bytes that were read.
+	Size int64
+	// Err is what ended it, other than its end.
+	Err error
+}
+
+// Read implements io.Reader.
+func (s *Source) Read(p []byte) (int, error) {
+	if s.Err != nil {
+		return 0, s.Err
+	}
+	if s.Err = s.Context.Err(); s.Err != nil {
+		return 0, s.Err
+	}
+	n, err := s.Reader.Read(p)
+	s.Size += int64(n)
+	switch {
+	case s.Limit > 0 && s.Size > s.Limit:
+		s.Err = fmt.Errorf("%w of %d bytes", ErrTooLarge, s.Limit)
+		return 0, s.Err
+	case err == io.EOF:
+		if s.Err = s.Context.Err(); s.Err != nil {
+			return 0, s.Err
+		}
+	case err != nil:
+		s.Err = fmt.Errorf("blobstore: read source: %w", err)
+		return 0, s.Err
+	}
+	return n, err
 }

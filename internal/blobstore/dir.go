@@ -15,17 +15,10 @@ import (
 )
 
 const (
-	keyBytes   = 16
 	tempSuffix = ".tmp"
 	lockName   = "lock"
 	copyBuffer = 128 << 10
 )
-
-// Options changes how a folder is opened. The zero value is right for use.
-type Options struct {
-	// FS is the file system; OS when nil.
-	FS FS
-}
 
 // Dir keeps each object in one file of a folder, under a random key of 128 bits
 // and spread over up to 256 subfolders by the key's first byte.
@@ -42,9 +35,10 @@ type Dir struct {
 	making  sync.Mutex
 	durable map[string]bool // subfolders whose entry in root is durable
 
+	pending Pending
+
 	mu      sync.Mutex
-	pending map[string]struct{} // keys created or being created, not settled
-	stopped error               // set when a folder could not be synced
+	stopped error // set when a folder could not be synced
 }
 
 // OpenDir opens the folder path, makes it if it is absent, and locks it: two
@@ -59,7 +53,7 @@ func OpenDir(path string, opts Options) (*Dir, error) {
 	}
 	d := &Dir{
 		root: root, fs: opts.FS, random: rand.Reader,
-		durable: map[string]bool{}, pending: map[string]struct{}{},
+		durable: map[string]bool{},
 	}
 	if err := makeDir(d.fs, root); err != nil {
 		return nil, fmt.Errorf("blobstore: make folder %q: %w", root, err)
@@ -138,6 +132,23 @@ func (d *Dir) Open(ctx context.Context, key string) (io.ReadSeekCloser, error) {
 	return f, nil
 }
 
+// OpenRange is Open for a part of the bytes.
+func (d *Dir) OpenRange(ctx context.Context, key string, offset, length int64) (io.ReadSeekCloser, error) {
+	f, err := d.Open(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	s, err := newSection(f, offset, length)
+	if err != nil {
+		return nil, fmt.Errorf("blobstore: open object: %w", err)
+	}
+	return s, nil
+}
+
+// Hold implements Driver: a file that was removed can be read by those who have it
+// open.
+func (d *Dir) Hold() time.Duration { return 0 }
+
 // Delete removes an object and makes that durable: a power cut does not bring it
 // back. Removing an absent one is no error.
 func (d *Dir) Delete(_ context.Context, key string) error {
@@ -155,18 +166,14 @@ func (d *Dir) Delete(_ context.Context, key string) error {
 
 // Settle says that the fate of a created object is durable: something maps it.
 // Until then, or until Delete, List does not show it.
-func (d *Dir) Settle(key string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.pending, key)
-}
+func (d *Dir) Settle(key string) { d.pending.Settle(key) }
 
 // List calls visit for each object until it returns an error, in no useful
 // order. Objects that Create made in this process and that are not settled are
 // left out, those being created as well.
 func (d *Dir) List(ctx context.Context, visit func(key string, size int64, modTime time.Time) error) error {
 	return d.walk(ctx, func(name string, info fs.FileInfo) error {
-		if !validKey(name) || d.isPending(name) {
+		if !ValidKey(name) || d.pending.Has(name) {
 			return nil
 		}
 		return visit(name, info.Size(), info.ModTime())
@@ -177,7 +184,7 @@ func (d *Dir) List(ctx context.Context, visit func(key string, size int64, modTi
 func (d *Dir) Tidy(ctx context.Context, before time.Time) error {
 	return d.walk(ctx, func(name string, info fs.FileInfo) error {
 		key, isTemp := strings.CutSuffix(name, tempSuffix)
-		if !isTemp || !validKey(key) || d.isPending(key) || !info.ModTime().Before(before) {
+		if !isTemp || !ValidKey(key) || d.pending.Has(key) || !info.ModTime().Before(before) {
 			return nil
 		}
 		err := d.fs.Remove(filepath.Join(d.root, key[:2], name))
@@ -222,30 +229,10 @@ func (d *Dir) walk(ctx context.Context, visit func(name string, info fs.FileInfo
 }
 
 func (d *Dir) path(key string) (string, error) {
-	if !validKey(key) {
+	if !ValidKey(key) {
 		return "", fmt.Errorf("%w: %q", ErrBadKey, key)
 	}
 	return filepath.Join(d.root, key[:2], key), nil
-}
-
-// validKey reports whether key is one that Create could have made.
-func validKey(key string) bool {
-	if len(key) != 2*keyBytes {
-		return false
-	}
-	for _, c := range []byte(key) {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return true
-}
-
-func (d *Dir) isPending(key string) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	_, ok := d.pending[key]
-	return ok
 }
 
 // usable fails after a folder could not be synced.

@@ -1,6 +1,7 @@
 package signedurl
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +21,7 @@ import (
 // saved. Without it, it is the last part of the blob's name.
 const FilenameKey = "filename"
 
-// Handler serves the links of a Signer. It answers GET and HEAD, with ranges; 403
+// Handler serves the links to read of a Signer. It answers GET and HEAD, with ranges; 403
 // for a link that is not valid or has expired, 404 for one whose blob was deleted
 // or replaced since.
 //
@@ -82,13 +83,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() { _ = content.Close() }() // it was only read
 
-	header.Set("Content-Type", "application/octet-stream")
-	if blob.ContentType != "" {
-		header.Set("Content-Type", blob.ContentType)
-	}
-	header.Set("Content-Disposition", disposition(claim.Name, blob))
-	header.Set("ETag", `"`+blob.Object+`"`)
+	header.Set("Content-Type", contentType(blob))
+	header.Set("Content-Disposition", Disposition(claim.Name, blob))
+	header.Set("ETag", `"`+blob.ETag+`"`)
 	http.ServeContent(w, r, "", blob.Created, content)
+}
+
+// contentType is the type a blob is served as.
+func contentType(b *records.Blob) string {
+	return cmp.Or(b.ContentType, "application/octet-stream")
 }
 
 // find returns the blob of a claim, nil when its name stands for another object
@@ -106,9 +109,9 @@ func (h *Handler) find(c Claim) (blob *records.Blob, err error) {
 	return blob, nil
 }
 
-// disposition makes a browser save the file under its name (RFC 6266); a name
-// that is not plain ASCII goes into filename* (RFC 8187).
-func disposition(name string, b *records.Blob) string {
+// Disposition is the header that makes a browser save the file under its name
+// (RFC 6266); a name that is not plain ASCII goes into filename* (RFC 8187).
+func Disposition(name string, b *records.Blob) string {
 	if own := b.Metadata[FilenameKey]; own != "" {
 		name = own
 	}
