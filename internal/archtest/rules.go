@@ -172,6 +172,7 @@ var rules = ruleset{
 		{"internal/delivery", "internal/unit", "an event is handled in a unit of work"},
 		{"internal/consumer", "internal/unit", "the events of a stream are handled in a unit of work"},
 		{"internal/consumer", "internal/delivery", "an event that failed goes on as a delivery"},
+		{"internal/ticker", "internal/unit", "a tick is published in a unit of work"},
 		{"internal/engine", "internal/unit", "a turn commits as a unit of work"},
 		{"internal/resource", "internal/unit", "a bound value is read and written in a unit of work"},
 		{"durable/durabletest", "durable", "the test kit of orchestrations"},

@@ -33,10 +33,16 @@ const (
 	spaceObject      byte = 0x31 // object key → how many blobs name it, or that it is garbage
 	spaceBlobGarbage byte = 0x32 // due time, object key: to be collected
 
-	spaceDelivery        byte = 0x40 // function, arrival → event to be handled now
+	spaceDelivery        byte = 0x40 // function, rank, arrival → event to be handled now
 	spaceDeadLetter      byte = 0x41 // function, arrival → event given up
-	spaceRetry           byte = 0x42 // function, due time, arrival → event to be handled later
+	spaceRetry           byte = 0x42 // function, due time, rank, arrival → event to be handled later
 	spaceDeadLetterCount byte = 0x43 // function, cause → counter of dead letters
+	spaceLane            byte = 0x44 // function, hash of lane, arrival → where that delivery is
+	spaceLaneGuard       byte = 0x45 // function, lane hash's remainder: written by additions
+	spaceHeldLanes       byte = 0x46 // function → counter of lanes that a dead letter holds
+	spaceDepth           byte = 0x47 // function → counter of deliveries
+	spaceDedup           byte = 0x48 // function, hash of id → when it may come again
+	spaceDedupExpiry     byte = 0x49 // expiry, function, hash of id
 
 	spaceAnswer byte = 0x50 // idempotency key → stored HTTP answer
 
@@ -48,4 +54,12 @@ const (
 	spaceStreamTrim byte = 0x65 // stream, partition → what was removed of it
 
 	spaceTicker byte = 0x70 // timer → which of its ticks has been published
+
+	spaceWindow     byte = 0x78 // function → how far its windows are closed
+	spaceWindowMark byte = 0x79 // function, partition → how far the event times have come
+	spaceWindowPane byte = 0x7A // function, key, start, partition → state of an aggregate
+	spaceWindowDue  byte = 0x7B // function, event time, key, start, what → windows to be looked at
+	spaceWindowSoon byte = 0x7C // function, clock time, key, start → windows with early results
+	spaceWindowShow byte = 0x7D // function, key, start → the latest result of a window
+	spaceWindowLate byte = 0x7E // function → counter of late events
 )
