@@ -52,6 +52,9 @@ type Env struct {
 	// Publish adds the deliveries an event causes to the unit: one for each
 	// function that is triggered by topic. Nil when nothing is triggered.
 	Publish func(u *Unit, topic string, event []byte) error
+	// Feeds are the tables whose changes somebody listens to. They are set
+	// before the first unit.
+	Feeds map[string]bool
 	// RowExpires, unless nil, is told after a commit when a row that was written
 	// expires.
 	RowExpires func(at time.Time)
