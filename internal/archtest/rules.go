@@ -110,6 +110,7 @@ var rules = ruleset{
 				"internal/unit",
 				"internal/resource",
 				"internal/delivery",
+				"internal/ticker",
 				"internal/consumer",
 				"internal/engine",
 				"internal/blobstore/collector",
