@@ -18,7 +18,8 @@ import (
 // such as {fileId} are encoded by the binding. So a key made of what a user sent
 // is Key{Row: sent}.String().
 type Key struct {
-	Partition, Row string
+	Partition string `json:"partition,omitempty"`
+	Row       string `json:"row"`
 }
 
 // String returns the path of k.

@@ -139,7 +139,9 @@ func (t *Table[T]) PutIf(ctx context.Context, key, etag string, value *T) error 
 }
 
 // PutBlind writes a row without reading it: of several units that do, the last
-// one wins and none runs again. It fails with ErrIndexed on a table with indexes.
+// one wins and none runs again. It fails with ErrIndexed on a table with indexes. If
+// somebody listens to the changes of the table it is a Put, because they are told
+// what the row was before.
 func (t *Table[T]) PutBlind(ctx context.Context, key string, value *T) error {
 	u, k, err := t.open(ctx, key)
 	if err != nil {
@@ -147,6 +149,9 @@ func (t *Table[T]) PutBlind(ctx context.Context, key string, value *T) error {
 	}
 	if len(t.indexes) > 0 {
 		return t.fault(k, ErrIndexed)
+	}
+	if u.HasFeed(t.name) {
+		return t.Put(ctx, key, value)
 	}
 	row, err := t.encode(u, value)
 	if err == nil {
@@ -195,7 +200,8 @@ func (t *Table[T]) DeleteIf(ctx context.Context, key, etag string) error {
 }
 
 // DeleteBlind removes the row at key, if there is one, without reading it. It
-// fails with ErrIndexed on a table with indexes.
+// fails with ErrIndexed on a table with indexes. If somebody listens to the changes of
+// the table it reads the row, like PutBlind.
 func (t *Table[T]) DeleteBlind(ctx context.Context, key string) error {
 	u, k, err := t.open(ctx, key)
 	if err != nil {
@@ -203,6 +209,10 @@ func (t *Table[T]) DeleteBlind(ctx context.Context, key string) error {
 	}
 	if len(t.indexes) > 0 {
 		return t.fault(k, ErrIndexed)
+	}
+	if u.HasFeed(t.name) {
+		_, err := t.DeleteAll(ctx, key)
+		return err
 	}
 	return t.fault(k, u.Do(func() error { return records.DeleteRow(u, k.record(t.name), nil) }))
 }

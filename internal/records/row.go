@@ -27,6 +27,8 @@ type Unit interface {
 	Append(log, value []byte) error
 	// Now is the app's time.
 	Now() time.Time
+	// HasFeed reports whether somebody listens to the changes of a table.
+	HasFeed(table string) bool
 	// RowExpires tells the app, after the commit, when a row expires.
 	RowExpires(at time.Time)
 }
@@ -152,6 +154,9 @@ func follow(u Unit, k RowKey, old, row *Row) error {
 		return err
 	}
 	if err := moveExpiry(u, k, old, row); err != nil {
+		return err
+	}
+	if err := noteChange(u, k, old, row); err != nil {
 		return err
 	}
 	return u.Add(partitionKey(spacePartition, k.Table, k.Partition), 1)
