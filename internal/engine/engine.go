@@ -132,14 +132,15 @@ type Engine struct {
 	orchestrations map[string]*Orchestration
 	activities     map[string]*Activity
 
-	instances instances
-	pool      pool
-	timers    timers
-	kept      kept
-	keys      keys
-	waits     waits
-	watch     watchdog
-	journal   *poison.Journal
+	instances  instances
+	coroutines replay.Pool
+	pool       pool
+	timers     timers
+	kept       kept
+	keys       keys
+	waits      waits
+	watch      watchdog
+	journal    *poison.Journal
 
 	base       context.Context // of activities
 	cancelBase context.CancelFunc
@@ -280,6 +281,7 @@ func (e *Engine) Stop(ctx context.Context) error {
 	e.closed.Store(true)
 	e.background.Wait()
 	e.abandonAll()
+	e.coroutines.Close()
 	e.ended.Do(func() { close(e.stopped) })
 	if epoch := e.epoch.Load(); epoch != 0 && e.failed.Load() == nil {
 		err = errors.Join(err, e.store.ReleaseLease(context.WithoutCancel(ctx), leaseName, epoch))

@@ -29,7 +29,7 @@ func (e *Engine) machine(rec *records.Instance) *replay.Machine {
 	if o == nil {
 		return nil
 	}
-	return replay.New(rec.Name, rec.ID, o.Code)
+	return e.coroutines.New(rec.Name, rec.ID, o.Code)
 }
 
 // load reads an instance and, if it may run, rebuilds its coroutine. Activities

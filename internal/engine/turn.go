@@ -265,7 +265,7 @@ func (e *Engine) advance(in *instance, now time.Time, events []history.Event, r 
 	defer e.journal.Leave(e.enter(in))
 	m := in.machine
 	r.begin(m)
-	recorded, taken, err := m.Turn(now, events)
+	recorded, taken, err := m.Turn(now, events, nil)
 	if !r.end() {
 		m.Close()
 		return nil, 0, errOverrun

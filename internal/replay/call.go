@@ -97,7 +97,7 @@ func (m *Machine) RunStep(name string, options []byte, fn func(ctx context.Conte
 // Wait blocks until c is done.
 func (m *Machine) Wait(c *Call) {
 	m.enter()
-	m.block(c.Done)
+	m.block(c, nil)
 }
 
 // WaitAny blocks until one of calls is done and returns the first that is, in the
@@ -105,7 +105,7 @@ func (m *Machine) Wait(c *Call) {
 func (m *Machine) WaitAny(calls []*Call) int {
 	m.enter()
 	at := -1
-	m.block(func() bool {
+	m.block(nil, func() bool {
 		at = slices.IndexFunc(calls, (*Call).Done)
 		return at >= 0
 	})

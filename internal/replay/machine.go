@@ -10,7 +10,6 @@ package replay
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -33,9 +32,10 @@ type Machine struct {
 	// Name is the orchestration's name.
 	Name string
 
-	next  func() (struct{}, bool)
-	stop  func()
-	yield func(struct{}) bool
+	pool    *Pool
+	co      *coroutine // nil before the code runs and when it has returned
+	input   []byte
+	started bool
 
 	now     time.Time
 	seed    uint64
@@ -44,7 +44,8 @@ type Machine struct {
 	calls   map[uint32]*Call           // open calls
 	waits   map[string][]*Call         // open waits for an event, oldest first
 	unread  map[string][]history.Event // events nobody waited for yet, oldest first
-	ready   func() bool                // what the coroutine waits for; nil before it runs
+	wait    *Call                      // what the coroutine waits for, or
+	ready   func() bool                // until when
 	step    *Step                      // the inline step the coroutine waits for
 
 	canceled bool
@@ -94,14 +95,16 @@ func New(name, instance string, code Code) *Machine {
 // again, and returns what is to be recorded: the events that were taken and the
 // decisions of the code. It stops taking events when the instance ends; taken is
 // how many were looked at. An event that answers no open call is left out. An
-// error means that the machine must be closed: *Mismatch or *Panic.
-func (m *Machine) Turn(now time.Time, events []history.Event) (recorded []history.Event, taken int, err error) {
+// error means that the machine must be closed: *Mismatch or *Panic. What is to be
+// recorded is appended to into.
+func (m *Machine) Turn(now time.Time, events, into []history.Event) (recorded []history.Event, taken int, err error) {
 	if m.failed != nil {
 		return nil, 0, m.failed
 	}
 	m.begin(now)
 	m.turn++
-	m.recorded = nil
+	m.recorded = into
+	defer func() { m.recorded = nil }()
 	for taken < len(events) && !m.ended {
 		m.receive(events[taken])
 		taken++
@@ -192,10 +195,10 @@ func (m *Machine) Close() {
 		return
 	}
 	m.dead = true
-	if m.stop != nil {
+	if m.co != nil {
 		// Unwinding is by Goexit, which iter.Pull hands on to the caller of
 		// stop; so it needs a goroutine of its own.
-		go m.stop()
+		go m.co.stop()
 	}
 }
 
@@ -204,13 +207,15 @@ func (m *Machine) Close() {
 func (m *Machine) receive(e history.Event) bool {
 	switch e.Kind {
 	case history.Started:
-		if m.next != nil {
+		if m.started {
 			return false
 		}
 		m.record(e)
 		m.seed = e.Num
 		m.begin(time.Unix(0, e.Time).UTC()) // it may be of a generation whose time is ahead of the clock
-		m.start(e.Data)
+		m.started, m.input = true, e.Data
+		m.co = m.pool.get()
+		m.co.m = m
 	case history.EventRaised:
 		m.record(e)
 		if waits := m.waits[e.Name]; len(waits) > 0 {
@@ -276,20 +281,13 @@ func (m *Machine) answer(c *Call, data []byte, failure *history.Failure) {
 	}
 }
 
-// start makes the coroutine; run gives it its first slice.
-func (m *Machine) start(input []byte) {
-	m.next, m.stop = iter.Pull(func(yield func(struct{}) bool) { m.main(yield, input) })
-	m.ready = func() bool { return true }
-}
-
-// main is the body of the coroutine. A panic and a Goexit of the code make the
+// main runs the code, on the coroutine. A panic and a Goexit of the code make the
 // machine fail; both are held here until it is closed, since iter.Pull would hand
 // them on to the owner. What deferred functions do while a closed machine unwinds
 // is of no interest, not even a panic.
 //
 //go:noinline // Stack finds the goroutine by this frame
-func (m *Machine) main(yield func(struct{}) bool, input []byte) {
-	m.yield = yield
+func (m *Machine) main() {
 	returned := false
 	defer func() {
 		value := recover()
@@ -300,9 +298,11 @@ func (m *Machine) main(yield func(struct{}) bool, input []byte) {
 			value = errors.New("runtime.Goexit called")
 		}
 		m.failed = &Panic{Value: value, Stack: string(debug.Stack())}
-		for yield(struct{}{}) {
+		for m.co.yield(struct{}{}) {
 		}
 	}()
+	input := m.input
+	m.input = nil
 	output, err := m.code(m, input)
 	returned = true
 	if !m.dead {
@@ -310,13 +310,25 @@ func (m *Machine) main(yield func(struct{}) bool, input []byte) {
 	}
 }
 
-// run continues the coroutine as long as what it waits for is there.
+// run starts or continues the coroutine, as long as it can go on.
 func (m *Machine) run() {
-	for m.ready != nil && !m.ended && m.failed == nil && m.ready() {
+	for m.co != nil && m.failed == nil && m.canGoOn() {
 		m.running = true
-		m.next()
+		m.co.next()
 		m.running = false
+		if m.co.m == nil { // the code has returned
+			m.pool.put(m.co)
+			m.co = nil
+		}
 	}
+}
+
+// canGoOn reports whether what the coroutine waits for is there.
+func (m *Machine) canGoOn() bool {
+	if m.wait != nil {
+		return m.wait.done
+	}
+	return m.ready == nil || m.ready()
 }
 
 // end records how the code returned.
@@ -398,18 +410,18 @@ func (m *Machine) enter() {
 // park hands control back for good: the owner sees m.failed and closes the
 // machine.
 func (m *Machine) park() {
-	for m.yield(struct{}{}) {
+	for m.co.yield(struct{}{}) {
 	}
 	runtime.Goexit()
 }
 
-// block waits until ready reports true.
-func (m *Machine) block(ready func() bool) {
-	if ready() {
+// block waits until c, unless nil, is done, or else until ready reports true.
+func (m *Machine) block(c *Call, ready func() bool) {
+	m.wait, m.ready = c, ready
+	if m.canGoOn() {
 		return
 	}
-	m.ready = ready
-	if !m.yield(struct{}{}) {
+	if !m.co.yield(struct{}{}) {
 		runtime.Goexit()
 	}
 }

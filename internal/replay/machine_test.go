@@ -29,7 +29,7 @@ func live(t *testing.T, code replay.Code, turns ...[]history.Event) ([]history.T
 	t.Cleanup(m.Close)
 	var recorded []history.Turn
 	for i, events := range turns {
-		got, taken, err := m.Turn(epoch.Add(time.Duration(i)*time.Minute), events)
+		got, taken, err := m.Turn(epoch.Add(time.Duration(i)*time.Minute), events, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,15 +170,15 @@ func TestPanicAndGoexit(t *testing.T) {
 			end()
 			return nil, nil
 		})
-		if _, _, err := m.Turn(epoch, []history.Event{started()}); err != nil {
+		if _, _, err := m.Turn(epoch, []history.Event{started()}, nil); err != nil {
 			t.Fatal(err)
 		}
-		_, _, err := m.Turn(epoch, []history.Event{{Kind: history.EventRaised, Name: "e"}})
+		_, _, err := m.Turn(epoch, []history.Event{{Kind: history.EventRaised, Name: "e"}}, nil)
 		var panicked *replay.Panic
 		if !errors.As(err, &panicked) || !strings.Contains(panicked.Stack, "machine_test.go") {
 			t.Errorf("%s: %v", name, err)
 		}
-		if _, _, err := m.Turn(epoch, nil); !errors.As(err, &panicked) {
+		if _, _, err := m.Turn(epoch, nil, nil); !errors.As(err, &panicked) {
 			t.Errorf("%s: a turn after it: %v", name, err)
 		}
 		m.Close()

@@ -141,11 +141,11 @@ func TestReplayDecidesTheSame(t *testing.T) {
 					t.Fatalf("turn %d of %v: %v", i, turns, err)
 				}
 			}
-			got, taken, err := one.Turn(now, next)
+			got, taken, err := one.Turn(now, next, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			same, takenToo, err := rebuilt.Turn(now, next)
+			same, takenToo, err := rebuilt.Turn(now, next, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
