@@ -93,6 +93,8 @@ var rules = ruleset{
 				"internal/store/storetest",
 				"internal/blobstore",
 				"internal/blobstore/powercut",
+				"internal/blobstore/drivertest",
+				"internal/blobstore/cloud",
 			},
 		},
 		{
@@ -126,6 +128,8 @@ var rules = ruleset{
 				"table",
 				"stream",
 				"blob",
+				"blob/s3",
+				"blob/azure",
 			},
 		},
 		{
@@ -169,6 +173,8 @@ var rules = ruleset{
 	beside: []beside{
 		{"internal/store/memory", "internal/store/internal/local", "both local stores share their commit loop"},
 		{"internal/store/pebble", "internal/store/internal/local", "both local stores share their commit loop"},
+		{"internal/blobstore/drivertest", "internal/blobstore", "what every driver must do, as tests"},
+		{"internal/blobstore/cloud", "internal/blobstore", "a driver of the contract"},
 		{"internal/blobstore/powercut", "internal/blobstore", "the file system that loses power, for the driver's tests"},
 		{"internal/delivery", "internal/unit", "an event is handled in a unit of work"},
 		{"internal/consumer", "internal/unit", "the events of a stream are handled in a unit of work"},
@@ -210,7 +216,7 @@ var rules = ruleset{
 			imports: []string{
 				"internal/store/memory", "internal/store/pebble", "internal/blobstore",
 			},
-			by:  []string{".", "durable/durabletest", "perduretest", "internal/blobstore/...", "test/..."},
+			by:  []string{".", "durable/durabletest", "perduretest", "internal/blobstore/...", "blob/s3", "blob/azure", "test/..."},
 			why: "which store runs is configuration; everything else speaks to the contract",
 		},
 		{
@@ -226,7 +232,7 @@ var rules = ruleset{
 		},
 		{
 			imports: []string{"testing", "github.com/chromedp/chromedp"},
-			by:      []string{"internal/store/storetest", "durable/durabletest", "perduretest", "test/..."},
+			by:      []string{"internal/store/storetest", "internal/blobstore/drivertest", "durable/durabletest", "perduretest", "test/..."},
 			why:     "test code stays out of applications, except in the packages that are for tests",
 		},
 	},
@@ -262,6 +268,8 @@ var rules = ruleset{
 	},
 
 	initsOK: map[string]string{
+		"blob/s3/s3.go":                         "an import registers the driver, as with database/sql: a program without it does not carry the SDK",
+		"blob/azure/azure.go":                   "an import registers the driver, as with database/sql: a program without it does not carry the SDK",
 		"examples/fileapprover/analysis/pdf.go": "pdfcpu writes into the user's home unless its global is set before its first use",
 	},
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/perdure/perdure/internal/blobstore"
+	"github.com/perdure/perdure/internal/blobstore/drivertest"
 	"github.com/perdure/perdure/internal/unit"
 )
 
@@ -407,4 +408,18 @@ func TestOpenByURL(t *testing.T) {
 			t.Errorf("%q: the error repeats it: %v", url, err)
 		}
 	}
+}
+
+func TestDriver(t *testing.T) {
+	t.Parallel()
+	drivertest.Run(t, func(t *testing.T) func() blobstore.Driver {
+		root := t.TempDir()
+		return func() blobstore.Driver {
+			d, err := blobstore.OpenDir(root, blobstore.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d
+		}
+	})
 }

@@ -188,8 +188,9 @@ func (c *Collector) garbage(until time.Time, after *records.BlobGarbage) (due []
 // objects.
 func (c *Collector) CollectOrphans(ctx context.Context, now time.Time) (removed int, err error) {
 	before := now.Add(-c.Grace)
-	if err := c.Objects.Tidy(ctx, before); err != nil {
-		return 0, fmt.Errorf("tidy: %w", err)
+	tidyErr := c.Objects.Tidy(ctx, before) // whole objects do not wait for its success
+	if tidyErr != nil {
+		tidyErr = fmt.Errorf("tidy: %w", tidyErr)
 	}
 	var old []string
 	remove := func() error {
@@ -211,9 +212,9 @@ func (c *Collector) CollectOrphans(ctx context.Context, now time.Time) (removed 
 		err = remove()
 	}
 	if err != nil {
-		return removed, fmt.Errorf("sweep objects: %w", err)
+		err = fmt.Errorf("sweep objects: %w", err)
 	}
-	return removed, nil
+	return removed, errors.Join(tidyErr, err)
 }
 
 // removeUnknown removes those of the objects that no commit has named. They were
