@@ -10,10 +10,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/perdure/perdure/internal/records"
 	"github.com/perdure/perdure/internal/store"
 )
 
@@ -52,12 +54,18 @@ type Env struct {
 	// Publish adds the deliveries an event causes to the unit: one for each
 	// function that is triggered by topic. Nil when nothing is triggered.
 	Publish func(u *Unit, topic string, event []byte) error
+	// Deliver adds one delivery to the unit, as a queue does, and gives it its
+	// id. Nil where nothing can be delivered.
+	Deliver func(u *Unit, d *records.Delivery) error
 	// Feeds are the tables whose changes somebody listens to. They are set
 	// before the first unit.
 	Feeds map[string]bool
 	// RowExpires, unless nil, is told after a commit when a row that was written
 	// expires.
 	RowExpires func(at time.Time)
+	// Trace, unless nil, returns the headers by which the trace of a context goes
+	// on elsewhere; nil without a trace.
+	Trace func(ctx context.Context) map[string]string
 }
 
 // Unit buffers one run. It is safe for use by several goroutines.
@@ -77,6 +85,8 @@ type Unit struct {
 	size     int        // bytes of keys and values in writes and appends
 	commits  []func()
 	discards []func()
+
+	trace map[string]string // set before user code runs
 }
 
 // write is what the unit will do to one key: put a value, add to a counter, or,
@@ -106,9 +116,26 @@ func New(env *Env) *Unit {
 
 type contextKey struct{}
 
-// With returns a context that carries u.
+// With returns a context that carries u. What u sends is part of the trace of ctx.
 func With(ctx context.Context, u *Unit) context.Context {
+	if u.env.Trace != nil {
+		u.trace = u.env.Trace(ctx)
+	}
 	return context.WithValue(ctx, contextKey{}, u)
+}
+
+// Traced returns headers with those of the unit's trace added. It does not change
+// headers.
+func (u *Unit) Traced(headers map[string]string) map[string]string {
+	if len(u.trace) == 0 {
+		return headers
+	}
+	traced := maps.Clone(headers)
+	if traced == nil {
+		traced = map[string]string{}
+	}
+	maps.Copy(traced, u.trace)
+	return traced
 }
 
 // Without returns a context that carries no unit, for work that must not join

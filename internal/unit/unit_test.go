@@ -398,3 +398,20 @@ func TestAppendsCommitInOrder(t *testing.T) {
 		t.Errorf("an append that is too large: %v", err)
 	}
 }
+
+func TestTraceTravels(t *testing.T) {
+	t.Parallel()
+	u := unit.New(&unit.Env{Trace: func(context.Context) map[string]string { return map[string]string{"traceparent": "t"} }})
+	defer u.Discarded()
+	own := map[string]string{"own": "o"}
+	if got := u.Traced(own); len(got) != 1 {
+		t.Errorf("headers %v before the unit has a context", got)
+	}
+	unit.With(t.Context(), u)
+	if got := u.Traced(own); got["own"] != "o" || got["traceparent"] != "t" || len(own) != 1 {
+		t.Errorf("headers %v, those given are now %v", got, own)
+	}
+	if got := u.Traced(nil); len(got) != 1 {
+		t.Errorf("headers %v", got)
+	}
+}
