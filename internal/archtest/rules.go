@@ -127,6 +127,7 @@ var rules = ruleset{
 				"durable/durabletest",
 				"table",
 				"stream",
+				"window",
 				"blob",
 				"blob/s3",
 				"blob/azure",
@@ -134,12 +135,13 @@ var rules = ruleset{
 		},
 		{
 			name: "wiring",
-			why:  "what the root is made of: binding of structs, the HTTP side, and what errors become there",
+			why:  "what the root is made of: binding of structs, the HTTP side, windows, and what errors become there",
 			packages: []string{
 				"internal/problem",
 				"internal/binding",
 				"internal/httpapi",
 				"internal/control",
+				"internal/windows",
 			},
 		},
 		{
@@ -183,6 +185,7 @@ var rules = ruleset{
 		{"internal/engine", "internal/unit", "a turn commits as a unit of work"},
 		{"internal/resource", "internal/unit", "a bound value is read and written in a unit of work"},
 		{"durable/durabletest", "durable", "the test kit of orchestrations"},
+		{"window", "table", "results become rows"},
 		{"internal/binding", "internal/problem", "a value that cannot be bound is answered as a problem"},
 		{"internal/httpapi", "internal/problem", "errors are answered as problems"},
 		{"internal/control", "internal/problem", "errors are answered as problems"},
