@@ -10,6 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Config configures an App. The zero value runs: everything in one folder, served to
@@ -52,6 +55,12 @@ type Config struct {
 	// ShutdownTimeout is how long running requests, functions and activities
 	// may take to end when the app stops. Default 20 s.
 	ShutdownTimeout time.Duration
+	// TracerProvider makes the traces that follow an event through all that it
+	// causes. Default: that of the program (otel.SetTracerProvider).
+	TracerProvider trace.TracerProvider
+	// MeterProvider takes the metrics. By default the app shows them itself, at
+	// /metrics, in the text format of Prometheus.
+	MeterProvider metric.MeterProvider
 	// Development replays each instance after each turn, so that code which is
 	// not deterministic shows itself at once. It costs speed.
 	Development bool
@@ -61,19 +70,23 @@ type Config struct {
 const (
 	listenEnv = "PERDURE_LISTEN"
 	dataEnv   = "PERDURE_DATA"
+	devEnv    = "PERDURE_DEV"
 )
 
 // noListener is the Listen of an app that does not.
 const noListener = "none"
 
-// ConfigFromEnv returns c with what the environment says: PERDURE_LISTEN and
-// PERDURE_DATA.
+// ConfigFromEnv returns c with what the environment says: PERDURE_LISTEN,
+// PERDURE_DATA, and PERDURE_DEV, which is 1 for Development.
 func ConfigFromEnv(c Config) Config {
 	if v := os.Getenv(listenEnv); v != "" {
 		c.Listen = v
 	}
 	if v := os.Getenv(dataEnv); v != "" {
 		c.Data = v
+	}
+	if os.Getenv(devEnv) == "1" {
+		c.Development = true
 	}
 	return c
 }

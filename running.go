@@ -31,6 +31,7 @@ import (
 type running struct {
 	config     Config
 	clock      clock.Clock
+	observer   observer
 	store      store.Store
 	lent       store.Store // by a test kit, used as the store and not closed
 	blobs      blobstore.Driver
@@ -82,9 +83,12 @@ func (r *running) cause() error {
 
 // open makes everything there is, the port first: when another program has it, nothing
 // is touched.
-func (r *running) open(p *parts) error {
+func (r *running) open(p *parts) (err error) {
 	reserveHeadroom()
 	if err := r.listen(p); err != nil {
+		return err
+	}
+	if r.observer, err = newObserver(r.config); err != nil {
 		return err
 	}
 	if err := r.openStores(); err != nil {
@@ -157,19 +161,14 @@ func (r *running) openStores() (err error) {
 		return fmt.Errorf("perdure: %w", err)
 	}
 	r.env = &unit.Env{
-		Snapshot: r.store.Snapshot, Now: r.clock.Now,
-		Blobs: &signedBlobs{Driver: r.blobs, Signer: r.signer},
+		Snapshot: r.store.Snapshot, Now: r.clock.Now, Trace: r.observer.Inject,
+		Blobs: &signedurl.Place{Driver: r.blobs, Signer: r.signer, Now: r.clock.Now},
 	}
 	r.committer = store.NewCommitter(r.store, store.CommitterOptions{
-		Busy: func() bool { return r.engine != nil && r.engine.Busy() },
+		Busy:      func() bool { return r.engine != nil && r.engine.Busy() },
+		Committed: r.observer.Committed,
 	})
 	return nil
-}
-
-// signedBlobs is the blob driver together with what signs links to its blobs.
-type signedBlobs struct {
-	blobstore.Driver
-	*signedurl.Signer
 }
 
 // openEngine makes the engine and the dispatcher and registers what they run.
@@ -177,7 +176,7 @@ func (r *running) openEngine(p *parts) (err error) {
 	c := r.config
 	r.dispatcher, err = delivery.New(delivery.Config{
 		Env: r.env, Committer: r.committer, Clock: r.clock, Journal: r.journal, Log: c.Logger,
-		OnDeadLetter: c.OnDeadLetter,
+		OnDeadLetter: c.OnDeadLetter, Telemetry: r.observer.Telemetry,
 	})
 	if err != nil {
 		return err
@@ -190,9 +189,9 @@ func (r *running) openEngine(p *parts) (err error) {
 	if err != nil {
 		return err
 	}
-	r.env.Orchestrator, r.env.Publish = r.engine, r.dispatcher.Publish
+	r.env.Orchestrator, r.env.Publish, r.env.Deliver = r.engine, r.dispatcher.Publish, r.dispatcher.Deliver
 	r.removeExpiredRows()
-	var errs []error
+	errs := []error{r.observe()}
 	for _, impl := range p.implementations {
 		errs = append(errs, impl.Register(r.engine))
 	}
@@ -236,6 +235,7 @@ func (r *running) collect() {
 	r.stopCollector = cancel
 	c := collector.New(collector.Config{
 		Store: r.store, Committer: r.committer, Objects: r.blobs, Clock: r.clock, Log: r.config.Logger,
+		Hold: r.blobs.Hold(),
 	})
 	r.background.Go(func() {
 		if err := c.Run(ctx); err != nil {
@@ -282,6 +282,9 @@ func (r *running) stop(ctx context.Context) error {
 	}
 	if r.store != nil && r.lent == nil {
 		errs = append(errs, r.store.Close())
+	}
+	if r.observer.shutdown != nil {
+		errs = append(errs, r.observer.shutdown(ctx))
 	}
 	if r.temporary != "" {
 		errs = append(errs, os.RemoveAll(r.temporary))

@@ -69,6 +69,9 @@ func (r *running) openHTTP(p *parts) (err error) {
 		"GET /healthz":          http.HandlerFunc(r.health),
 		"GET " + signedurl.Path: r.links(),
 	}
+	if r.observer.metrics != nil {
+		own["GET "+metricsPath] = r.observer.metrics
+	}
 	if r.control != nil {
 		own[control.Prefix] = r.control
 	}

@@ -123,7 +123,7 @@ func (s *Stream[T]) AppendEvents(ctx context.Context, events ...Event[T]) error 
 		if stored[i], err = s.encode(&events[i]); err != nil {
 			return s.fault(err)
 		}
-		stored[i].Time, stored[i].Partition = now, anywhere
+		stored[i].Time, stored[i].Partition, stored[i].Headers = now, anywhere, u.Traced(stored[i].Headers)
 		if key := stored[i].Key; key != "" {
 			stored[i].Partition = records.PartitionOf(key, partitions)
 		}

@@ -80,6 +80,7 @@ var rules = ruleset{
 				"internal/history",
 				"internal/store",
 				"internal/poison",
+				"internal/telemetry",
 				"internal/archtest",
 			},
 		},

@@ -28,6 +28,9 @@ type CommitterOptions struct {
 	// up to Gather before it commits. Default nil: it never waits. It is called
 	// often and must be cheap and safe for concurrent use.
 	Busy func() bool
+	// Committed, unless nil, is told of each group: its size and how long the store
+	// took. It must not block.
+	Committed func(transactions int, took time.Duration)
 	// Gather is the longest time to wait for more; default 200 µs.
 	Gather time.Duration
 	// Short is the queue length from which on it never waits; default 64.
@@ -241,7 +244,11 @@ func (c *Committer) commit(group []*Txn) ([]error, error) {
 	failpoint.Hit(failpoint.CommitterGathered)
 	verdicts, err := c.store.Commit(context.Background(), group)
 	failpoint.Hit(failpoint.CommitterCommitted)
-	c.lastCommit.Store(int64(time.Since(start)))
+	took := time.Since(start)
+	c.lastCommit.Store(int64(took))
+	if c.opts.Committed != nil {
+		c.opts.Committed(len(group), took)
+	}
 	c.groups.Add(1)
 	c.txns.Add(uint64(len(group)))
 	if errors.Is(err, ErrOutcomeUnknown) {
