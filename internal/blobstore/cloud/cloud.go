@@ -74,6 +74,8 @@ func (b *Bucket) Create(ctx context.Context, r io.Reader, limit int64) (key stri
 		}
 	}()
 	src := &blobstore.Source{Context: ctx, Reader: r, Limit: limit}
+	// Not by the SDK's writer, which gives broken-off uploads to a pipe that it may
+	// have closed.
 	err = b.bucket.Upload(ctx, key, src, &blob.WriterOptions{ContentType: contentType, ContentDisposition: "attachment"})
 	if src.Err != nil {
 		return "", 0, src.Err

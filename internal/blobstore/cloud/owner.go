@@ -22,19 +22,19 @@ var ErrOwned = errors.New("blobstore: the bucket belongs to another store")
 // claim makes the bucket the owner's, unless it is. Without an owner it only looks
 // whether the bucket is there.
 func (b *Bucket) claim(ctx context.Context) error {
+	there, err := b.bucket.IsAccessible(ctx)
+	if err == nil && !there {
+		err = errors.New("it is not there, or may not be read")
+	}
 	owner := b.opts.Owner
-	if owner == "" {
-		there, err := b.bucket.IsAccessible(ctx)
-		if err == nil && !there {
-			err = errors.New("it is not there, or may not be read")
-		}
+	if err != nil || owner == "" {
 		return wrapClaim(err)
 	}
 	found, err := b.owner(ctx)
 	if gcerrors.Code(err) == gcerrors.NotFound {
 		// Of two stores that come at the same time, one is refused here or finds
 		// the other's name below.
-		err = b.bucket.WriteAll(ctx, ownerKey, []byte(owner), &blob.WriterOptions{ContentType: "text/plain", IfNotExist: true})
+		err = b.bucket.Upload(ctx, ownerKey, strings.NewReader(owner), &blob.WriterOptions{ContentType: "text/plain", IfNotExist: true})
 		if err == nil || gcerrors.Code(err) == gcerrors.FailedPrecondition {
 			found, err = b.owner(ctx)
 		}
