@@ -33,6 +33,7 @@ const (
 	Turn     Kind = 1 // a turn of an orchestration
 	Activity Kind = 2 // a run of an activity
 	Delivery Kind = 3 // a run of an event function
+	Stream   Kind = 4 // a run of an event function on an event of a stream
 )
 
 // Entry is something that was running when a process died.

@@ -45,7 +45,7 @@ func readSlot(slot *[slotWords]uint64) (kind Kind, id []byte, ok bool) {
 	}
 	kind = Kind(slot[1])
 	n := slot[1] >> 8
-	if n > MaxID || kind < Turn || kind > Delivery {
+	if n > MaxID || kind < Turn || kind > Stream {
 		return 0, nil, false
 	}
 	var padded []byte

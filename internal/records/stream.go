@@ -15,9 +15,13 @@ import (
 // it damaged or newer than this program.
 var ErrUnreadableEvent = errors.New("records: unreadable event of a stream")
 
-// StreamSpace is the space that every append to a stream writes into, for
-// store.Watch.
-const StreamSpace = spaceStream
+// The spaces that a reader of streams watches.
+const (
+	// StreamSpace is written into by every append to a stream.
+	StreamSpace = spaceStream
+	// LaneSpace is written into by whatever adds to a lane or removes from it.
+	LaneSpace byte = 0x44
+)
 
 // Partition names a partition of a stream: a log of events of its own.
 type Partition struct {

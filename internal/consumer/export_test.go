@@ -1,0 +1,4 @@
+package consumer
+
+// IsStopping reports whether Stop was called.
+func (f *Feeder) IsStopping() bool { return f.isStopping() }
