@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,6 +72,44 @@ func TestBindInput(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+func TestBindCollection(t *testing.T) {
+	t.Parallel()
+	a := newApp(t)
+	for _, name := range []string{"a/1 x", "a/2", "a/3", "b"} {
+		a.write(name, name)
+	}
+	list, err := files.BindCollection(reflect.TypeFor[[]blob.Info]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		prefix string
+		limit  int
+		want   []string
+	}{
+		{"a/", 9, []string{"a/1 x", "a/2", "a/3"}}, {"a/", 2, []string{"a/1 x", "a/2"}},
+		{"a/1%20", 9, []string{"a/1 x"}}, {"", 1, []string{"a/1 x"}}, {"c", 9, []string{}},
+	} {
+		a.must(func(ctx context.Context) error {
+			v, err := list(ctx, tc.prefix, tc.limit)
+			if err != nil {
+				return err
+			}
+			got := []string{}
+			for _, info := range v.Interface().([]blob.Info) {
+				got = append(got, info.Name)
+			}
+			if !slices.Equal(got, tc.want) {
+				t.Errorf("%q: %q, want %q", tc.prefix, got, tc.want)
+			}
+			return nil
+		})
+	}
+	if _, err := files.BindCollection(reflect.TypeFor[[]string]()); err == nil || !strings.Contains(err.Error(), "[]blob.Info") {
+		t.Errorf("bad type: %v", err)
+	}
 }
 
 func TestBindOutput(t *testing.T) {
@@ -156,5 +195,46 @@ func TestStagedBodySurvivesConflict(t *testing.T) {
 	}
 	if err := a.unit(func(ctx context.Context) error { return bindOut[io.Reader](ctx, "second", b) }); !errors.Is(err, blob.ErrWritten) {
 		t.Errorf("second name: %v, want %v", err, blob.ErrWritten)
+	}
+}
+
+func TestBindCollection(t *testing.T) {
+	t.Parallel()
+	a := newApp(t)
+	for _, name := range []string{"a b/1", "a b/2", "c"} {
+		a.write(name, name)
+	}
+	list, err := files.BindCollection(reflect.TypeFor[[]blob.Info]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for prefix, want := range map[string]string{"": "a b/1 a b/2 c", "a%20b/": "a b/1 a b/2", "x": ""} {
+		a.must(func(ctx context.Context) error {
+			v, err := list(ctx, prefix, 10)
+			if err != nil {
+				return err
+			}
+			var names []string
+			for _, info := range v.Interface().([]blob.Info) {
+				names = append(names, info.Name)
+			}
+			if got := strings.Join(names, " "); got != want {
+				t.Errorf("%q: %q, want %q", prefix, got, want)
+			}
+			return nil
+		})
+	}
+	a.must(func(ctx context.Context) error {
+		v, err := list(ctx, "", 2)
+		if err == nil && v.Len() != 2 {
+			t.Errorf("%d blobs, want the first 2", v.Len())
+		}
+		if _, err := list(ctx, "%zz", 2); !errors.Is(err, blob.ErrName) {
+			t.Errorf("bad prefix: %v", err)
+		}
+		return err
+	})
+	if _, err := files.BindCollection(reflect.TypeFor[[]string]()); err == nil || !strings.Contains(err.Error(), "[]blob.Info, not []string") {
+		t.Errorf("got %v", err)
 	}
 }

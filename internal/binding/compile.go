@@ -71,6 +71,16 @@ type field struct {
 // has reports whether the tag carries an option.
 func (f *field) has(option string) bool { return slices.Contains(f.options, option) }
 
+// value returns what is behind the "=" of an option.
+func (f *field) value(option string) (value string, ok bool) {
+	for _, o := range f.options {
+		if value, ok = strings.CutPrefix(o, option+"="); ok {
+			return value, true
+		}
+	}
+	return "", false
+}
+
 // fieldsOf lists the exported fields of a struct, those of embedded structs
 // without a tag in place of the struct.
 func fieldsOf(trig Trigger, t reflect.Type, tags []string) ([]field, error) {
@@ -118,10 +128,10 @@ func (f *field) readTag(tags []string) error {
 	f.tag, f.options = parts[0], parts[1:]
 	known := map[string][]string{
 		"query": {"required"}, "header": {"required"}, "cookie": {"required"}, "form": {"required"},
-		"body": {"optional"}, "bind": {"optional"},
+		"body": {"optional", "strict"}, "bind": {"optional", "limit="},
 	}[f.kind]
 	for _, o := range f.options {
-		if !slices.Contains(known, o) {
+		if name, _, valued := strings.Cut(o, "="); !slices.Contains(known, o) && (!valued || !slices.Contains(known, name+"=")) {
 			return fmt.Errorf("tag %s has the option %q; %s", f.kind, o, oneOf("known here", known))
 		}
 	}
@@ -147,19 +157,24 @@ func oneOf(what string, names []string) string {
 // suggest returns "; did you mean %q?" when a name is nearly one of the known,
 // else the list of them.
 func suggest(name string, known []string) string {
-	best, distance := "", 3
-	for _, k := range known {
-		if d := editDistance(strings.ToLower(name), strings.ToLower(k)); d < distance {
-			best, distance = k, d
-		}
-	}
-	switch {
-	case best != "":
+	if best, ok := nearest(name, known); ok {
 		return fmt.Sprintf("; did you mean %q?", best)
-	case len(known) == 0:
+	}
+	if len(known) == 0 {
 		return "; there is none"
 	}
 	return "; there is " + strings.Join(known, ", ")
+}
+
+// nearest returns the one of the known that a name is nearly.
+func nearest(name string, known []string) (best string, ok bool) {
+	distance := 3
+	for _, k := range known {
+		if d := editDistance(strings.ToLower(name), strings.ToLower(k)); d < distance {
+			best, distance, ok = k, d, true
+		}
+	}
+	return best, ok
 }
 
 // editDistance counts the insertions, deletions and replacements between a and b

@@ -8,13 +8,13 @@ import (
 	"fmt"
 	"io"
 	"mime"
-	"net/http"
 	"net/url"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/perdure/perdure/internal/problem"
-	"github.com/perdure/perdure/internal/resource"
+	"github.com/perdure/perdure/internal/unit"
 )
 
 // Decode reads the request into a new In and returns the pointer to it. Fields
@@ -22,6 +22,7 @@ import (
 // *problem.Error; a conflict that cannot be repeated because the body was
 // streamed into an earlier run is one too.
 func (in *Input) Decode(ctx context.Context, r *Request) (reflect.Value, error) {
+	r.now = unit.Now(ctx).UTC()
 	ptr := reflect.New(in.typ)
 	v := ptr.Elem()
 	for _, f := range in.injected {
@@ -48,43 +49,6 @@ func (in *Input) Decode(ctx context.Context, r *Request) (reflect.Value, error) 
 		}
 	}
 	return ptr, nil
-}
-
-// Load fills the fields of In, which Decode has returned, that are bound to
-// resources, in the unit of ctx. A required one that does not exist fails with
-// resource.ErrNotFound.
-func (in *Input) Load(ctx context.Context, r *Request, ptr reflect.Value) error {
-	v := ptr.Elem()
-	for i := range in.binds {
-		b := &in.binds[i]
-		value, err := b.load(ctx, values{request: r, in: v})
-		if errors.Is(err, resource.ErrNotFound) && b.optional {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if b.pointer {
-			p := reflect.New(value.Type())
-			p.Elem().Set(value)
-			value = p
-		}
-		v.FieldByIndex(b.index).Set(value)
-	}
-	return nil
-}
-
-// load reads what the field is bound to.
-func (b *inputBind) load(ctx context.Context, v values) (reflect.Value, error) {
-	key, err := b.key.expand(v)
-	if err != nil {
-		return reflect.Value{}, err
-	}
-	value, err := b.read(ctx, key)
-	if err != nil {
-		return reflect.Value{}, fmt.Errorf("bind %s: %w", b.resource.ResourceName(), err)
-	}
-	return value, nil
 }
 
 func (in *Input) decodeParams(r *Request, v reflect.Value) error {
@@ -125,7 +89,7 @@ func (s *paramSource) texts(r *Request, p *Param) ([]string, error) {
 		}
 		return s.query[p.Name], nil
 	case "header":
-		return headerTexts(r.http, p), nil
+		return r.headerTexts(p), nil
 	case "cookie":
 		c, err := r.http.Cookie(p.Name)
 		if err != nil {
@@ -138,13 +102,26 @@ func (s *paramSource) texts(r *Request, p *Param) ([]string, error) {
 	}
 }
 
+// headerLines returns the lines of a header, in any case of its name.
+func (r *Request) headerLines(name string) []string {
+	if r.http != nil {
+		if strings.EqualFold(name, "Host") { // net/http keeps it apart
+			return []string{r.http.Host}
+		}
+		return r.http.Header.Values(name)
+	}
+	for header, value := range r.headers {
+		if strings.EqualFold(header, name) {
+			return []string{value}
+		}
+	}
+	return nil
+}
+
 // headerTexts returns the values of a header; a list may also be written with
 // commas (RFC 9110, section 5.6.1).
-func headerTexts(r *http.Request, p *Param) []string {
-	if strings.EqualFold(p.Name, "Host") { // net/http keeps it apart
-		return []string{r.Host}
-	}
-	texts := r.Header.Values(p.Name)
+func (r *Request) headerTexts(p *Param) []string {
+	texts := r.headerLines(p.Name)
 	if !p.List {
 		return texts
 	}
@@ -260,7 +237,7 @@ func (in *Input) decodeBody(r *Request, v reflect.Value) error {
 	case Text:
 		field.SetString(string(body))
 	default:
-		return decodeJSON(body, field)
+		return decodeJSON(body, field, b.Strict)
 	}
 	return nil
 }
@@ -301,16 +278,44 @@ func matches(got, want string) bool {
 }
 
 // decodeJSON reads one JSON value. Unknown members are ignored, so that a newer
-// client can speak to an older function.
-func decodeJSON(body []byte, into reflect.Value) error {
+// client can speak to an older function, unless the body is strict.
+func decodeJSON(body []byte, into reflect.Value, strict bool) error {
 	dec := json.NewDecoder(bytes.NewReader(body))
+	if strict {
+		dec.DisallowUnknownFields()
+	}
 	if err := dec.Decode(into.Addr().Interface()); err != nil {
+		if name, unknown := unknownMember(err); unknown {
+			return problem.Invalid(problem.Fault{In: "body", Name: name, Detail: "is not known" + didYouMean(name, into.Type())})
+		}
 		return jsonFault(err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return problem.Invalid(problem.Fault{In: "body", Detail: "has more than one JSON value"})
 	}
 	return nil
+}
+
+// unknownMember tells the error of encoding/json about a member that the type does not
+// have, which has no type of its own.
+func unknownMember(err error) (name string, ok bool) {
+	quoted, ok := strings.CutPrefix(err.Error(), "json: unknown field ")
+	if !ok {
+		return "", false
+	}
+	name, err = strconv.Unquote(quoted)
+	return name, err == nil
+}
+
+// didYouMean names the member of t that was probably meant.
+func didYouMean(name string, t reflect.Type) string {
+	if t = deref(t); t.Kind() != reflect.Struct {
+		return ""
+	}
+	if known, ok := nearest(name, memberNames(t)); ok {
+		return fmt.Sprintf("; did you mean %q?", known)
+	}
+	return ""
 }
 
 // jsonFault says what is wrong with a JSON body, without the names of Go types.

@@ -2,7 +2,6 @@ package binding
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,33 +18,6 @@ type Response struct {
 	// Stream, unless nil, is copied to the caller and, if it is an io.Closer,
 	// closed.
 	Stream io.Reader
-}
-
-// Store writes the fields of *Out that are bound to resources, in the unit of ctx.
-// Nil pointers and a nil Out are not written.
-func (out *Output) Store(ctx context.Context, r *Request, inPtr, outPtr reflect.Value) error {
-	if outPtr.IsNil() {
-		return nil
-	}
-	v := outPtr.Elem()
-	for i := range out.binds {
-		b := &out.binds[i]
-		field := v.FieldByIndex(b.index)
-		if isNil(field) {
-			continue
-		}
-		key, err := b.key.expand(values{request: r, in: inPtr.Elem(), out: v})
-		if err != nil {
-			return err
-		}
-		if b.pointer {
-			field = field.Elem()
-		}
-		if err := b.write(ctx, key, field); err != nil {
-			return fmt.Errorf("bind %s: %w", b.resource.ResourceName(), err)
-		}
-	}
-	return nil
 }
 
 // isNil reports whether v is of a kind that can be nil, and is. Nil slices and

@@ -3,7 +3,10 @@ package binding_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/perdure/perdure/internal/binding"
@@ -58,6 +61,21 @@ func (f *fake) BindOutput(t reflect.Type) (resource.Output, error) {
 		f.rows[key] = v
 		return nil
 	}, f.check(t)
+}
+
+// BindCollection implements resource.Collection.
+func (f *fake) BindCollection(t reflect.Type) (resource.List, error) {
+	return func(_ context.Context, prefix string, limit int) (reflect.Value, error) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		list := reflect.MakeSlice(t, 0, 0)
+		for _, key := range slices.Sorted(maps.Keys(f.rows)) {
+			if strings.HasPrefix(key, prefix) && list.Len() < limit {
+				list = reflect.Append(list, f.rows[key])
+			}
+		}
+		return list, nil
+	}, f.check(t.Elem())
 }
 
 // caller is injected.

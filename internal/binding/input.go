@@ -6,8 +6,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-
-	"github.com/perdure/perdure/internal/resource"
 )
 
 // Input is the compiled plan that fills a function's In.
@@ -20,7 +18,8 @@ type Input struct {
 	typ      reflect.Type
 	trigger  Trigger
 	injected []injectedField
-	binds    []inputBind
+	bound    []*boundField
+	binds    []*inputBind // in the order in which they are loaded
 }
 
 // Param is a field that is filled from one parameter of the request.
@@ -48,16 +47,6 @@ type Param struct {
 type injectedField struct {
 	index []int
 	fill  Injector
-}
-
-// inputBind is a field that is filled from a resource.
-type inputBind struct {
-	resource resource.Resource
-	key      keyTemplate
-	index    []int
-	pointer  bool
-	optional bool
-	read     resource.Input
 }
 
 // CompileInput makes the plan that fills values of type t. The error joins all
@@ -92,10 +81,16 @@ func CompileInput(t reflect.Type, trig Trigger, env Env) (*Input, error) {
 	}
 	for _, f := range fields {
 		if f.kind == "bind" && f.tag != skipped {
-			errs = append(errs, in.addBind(f, env))
+			in.bound = append(in.bound, &boundField{field: f})
 		}
 	}
-	return in, errors.Join(append(errs, in.checkForms())...)
+	for _, f := range in.bound {
+		errs = append(errs, in.addBind(f, env))
+	}
+	if err := errors.Join(append(errs, in.checkForms())...); err != nil {
+		return in, err
+	}
+	return in, in.orderBinds()
 }
 
 // structFields is fieldsOf for any type; only structs have fields.
@@ -112,7 +107,7 @@ func (in *Input) addParam(f field) error {
 	switch {
 	case p.Name == "":
 		return fail(`tag %s needs the parameter's name, such as %s:"name"`, p.In, p.In)
-	case !in.trigger.HTTP && p.In != "path":
+	case !in.trigger.HTTP && p.In != "path" && p.In != "header":
 		return fail("tag %s works on HTTP functions only", p.In)
 	case p.In == "path" && !slices.Contains(in.trigger.Path, p.Name):
 		return fail("the pattern has no {%s}%s", p.Name, suggest(p.Name, in.trigger.Path))
@@ -201,6 +196,9 @@ type Body struct {
 	MediaType string
 	// Part is the name of the multipart field of a File.
 	Part string
+	// Strict says that a JSON body with members that the type does not have is
+	// refused.
+	Strict bool
 
 	index   []int // nil: In or Out as a whole
 	pointer bool
@@ -221,8 +219,10 @@ func (in *Input) addBody(f field) error {
 		return fail("the body is read by another field already")
 	}
 	b := newBody(f)
-	b.Optional = f.has("optional")
+	b.Optional, b.Strict = f.has("optional"), f.has("strict")
 	switch {
+	case b.Strict && b.Kind != JSON:
+		return fail("strict is for JSON, which knows its members; drop it")
 	case !in.trigger.HTTP && (b.Kind == Stream || b.Kind == File):
 		return fail("type %s works on HTTP functions only", f.typ)
 	case b.Kind == Stream && f.typ != readerType:
@@ -297,31 +297,3 @@ func (in *Input) checkForms() error {
 	}
 	return nil
 }
-
-func (in *Input) addBind(f field, env Env) error {
-	fail := func(format string, args ...any) error { return in.trigger.fail(f.name, format, args...) }
-	b := inputBind{index: f.index, optional: f.has("optional"), pointer: f.typ.Kind() == reflect.Pointer}
-	if b.optional && !b.pointer && f.typ.Kind() != reflect.Interface {
-		return fail("is optional, so it must be a pointer: *%s", f.typ)
-	}
-	var err error
-	if b.resource, b.key, err = compileKey(f.tag, env, scope{in: in}); err != nil {
-		return fail("%w", err)
-	}
-	typ := f.typ
-	if b.pointer {
-		typ = typ.Elem()
-	}
-	if b.read, err = b.resource.BindInput(typ); err != nil && b.pointer {
-		b.pointer = false // the resource may know the pointer type itself
-		b.read, err = b.resource.BindInput(f.typ)
-	}
-	if err != nil {
-		return fail("bind:%q: %w", f.tag, err)
-	}
-	in.binds = append(in.binds, b)
-	return nil
-}
-
-// Binds reports whether any field is bound to a resource.
-func (in *Input) Binds() bool { return len(in.binds) > 0 }

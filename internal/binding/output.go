@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/perdure/perdure/internal/resource"
 )
 
 // Output is the compiled plan that carries a function's Out away.
@@ -44,15 +42,6 @@ type Header struct {
 	index   []int
 	pointer bool
 	codec   textCodec
-}
-
-// outputBind is a field that is written to a resource.
-type outputBind struct {
-	resource resource.Resource
-	key      keyTemplate
-	index    []int
-	pointer  bool
-	write    resource.Output
 }
 
 // CompileOutput makes the plan for values of type t, of a function whose In has
@@ -186,33 +175,3 @@ func (out *Output) addBody(trig Trigger, f field) error {
 
 // octets is the media type of bytes of which nothing is known.
 const octets = "application/octet-stream"
-
-func (out *Output) addBind(in *Input, f field, env Env) error {
-	if f.tag == skipped {
-		return nil
-	}
-	if f.has("optional") {
-		return in.trigger.fail(f.name, "optional is for inputs; a nil pointer is not written")
-	}
-	b := outputBind{index: f.index, pointer: f.typ.Kind() == reflect.Pointer}
-	var err error
-	if b.resource, b.key, err = compileKey(f.tag, env, scope{in: in, out: out.typ}); err != nil {
-		return in.trigger.fail(f.name, "%w", err)
-	}
-	typ := f.typ
-	if b.pointer {
-		typ = typ.Elem()
-	}
-	if b.write, err = b.resource.BindOutput(typ); err != nil && b.pointer {
-		b.pointer = false // the resource may know the pointer type itself
-		b.write, err = b.resource.BindOutput(f.typ)
-	}
-	if err != nil {
-		return in.trigger.fail(f.name, "bind:%q: %w", f.tag, err)
-	}
-	out.binds = append(out.binds, b)
-	return nil
-}
-
-// Binds reports whether any field is bound to a resource.
-func (out *Output) Binds() bool { return len(out.binds) > 0 }

@@ -1,6 +1,9 @@
 package binding
 
 import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
 	"errors"
 	"fmt"
 	"hash"
@@ -9,7 +12,9 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/perdure/perdure/internal/problem"
@@ -31,6 +36,11 @@ const (
 type Request struct {
 	path     func(name string) string
 	metadata map[string]string
+	headers  map[string]string // of an event
+	source   string            // names an event
+
+	now   time.Time // of the run
+	newID string    // made when it is asked for
 
 	http  *http.Request
 	w     http.ResponseWriter
@@ -55,6 +65,30 @@ func NewRequest(w http.ResponseWriter, r *http.Request, limit int64) *Request {
 func NewEvent(path, metadata map[string]string, payload []byte) *Request {
 	return &Request{path: func(name string) string { return path[name] }, metadata: metadata, read: true, body: payload}
 }
+
+// From adds what an event came with: its headers, and a name of its own, which is the
+// same each time it is handled. The ids that bindings make follow from the name.
+func (r *Request) From(source string, headers map[string]string) *Request {
+	r.source, r.headers = source, headers
+	return r
+}
+
+// id returns the id that {new-id} stands for: the same in each run of a request, and for
+// an event with a name each time that it is handled.
+func (r *Request) id() string {
+	switch {
+	case r.newID != "":
+	case r.source == "":
+		r.newID = rand.Text()
+	default:
+		sum := sha256.Sum256([]byte(r.source))
+		r.newID = newIDText.EncodeToString(sum[:16])
+	}
+	return r.newID
+}
+
+// newIDText writes ids as rand.Text does.
+var newIDText = base32.StdEncoding.WithPadding(base32.NoPadding)
 
 // limitOr is the request's limit, or what stands for none.
 func (r *Request) limitOr(unset int64) int64 {
@@ -95,6 +129,9 @@ func unreadable(err error) error {
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return err
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return &problem.Error{Status: http.StatusRequestTimeout, Detail: "The body came too slowly.", Cause: err}
 	}
 	p := problem.Invalid(problem.Fault{In: "body", Detail: "could not be read to its end"})
 	p.Cause = err

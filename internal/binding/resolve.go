@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -17,16 +18,22 @@ import (
 const maxKey = 512
 
 // scope is what the expressions of a binding can name: the trigger and In, for
-// output bindings also Out.
+// output bindings also Out, and the elements of a field that is written one by one.
 type scope struct {
-	in  *Input
-	out reflect.Type // nil for input bindings
+	in   *Input
+	out  reflect.Type // nil for input bindings
+	item reflect.Type // of an element, unless nil
+	key  bool         // elements have keys
+	// needs are the bound fields of In that the expressions name.
+	needs map[*boundField]bool
 }
 
 // values is what expressions are evaluated on.
 type values struct {
-	request *Request
-	in, out reflect.Value
+	request       *Request
+	in, out, item reflect.Value
+	key           string // of item
+	number        int    // of item, from 1; 0 without one
 }
 
 // lookup returns the text an expression stands for; "" when it is absent.
@@ -36,36 +43,59 @@ type lookup func(values) (string, error)
 type keyTemplate struct {
 	text    template
 	lookups map[string]lookup
-	// address are the expressions of an input that stand for a part of the address:
-	// where they have no value that a key can hold, there is nothing at it.
-	address map[string]bool
+	blame   map[string]blame
 }
 
-// compileKey splits the tag "resource/key" and resolves both halves.
-func compileKey(tag string, env Env, s scope) (resource.Resource, keyTemplate, error) {
+// blame says what it means that an expression has no value that a key can hold.
+type blame int
+
+const (
+	caller   blame = iota // the request is wrong
+	nothing               // there is nothing at such a key
+	function              // the function is wrong
+)
+
+// findResource returns the resource that the tag "resource/key" names, and the key.
+func findResource(tag string, env Env) (resource.Resource, string, error) {
 	name, key, _ := strings.Cut(tag, "/")
 	res := env.Resources[name]
 	if res == nil {
-		return nil, keyTemplate{}, fmt.Errorf("no resource named %q%s", name, suggest(name, resourceNames(env)))
+		return nil, "", fmt.Errorf("no resource named %q%s", name, suggest(name, resourceNames(env)))
 	}
-	if key == "" && slices.Contains([]string{"table", "container"}, res.ResourceKind()) {
-		return nil, keyTemplate{}, fmt.Errorf("bind:%q has no key; write bind:\"%s/{…}\"", tag, name)
-	}
-	text, err := parseTemplate(key)
-	if err != nil {
-		return nil, keyTemplate{}, err
-	}
-	k := keyTemplate{text: text, lookups: map[string]lookup{}, address: map[string]bool{}}
+	return res, key, nil
+}
+
+// needsKey reports whether what a resource holds has keys.
+func needsKey(res resource.Resource) bool {
+	return slices.Contains([]string{"table", "container"}, res.ResourceKind())
+}
+
+// errNoKey is the mistake of a binding without the key that it needs.
+func errNoKey(res resource.Resource, example string) error {
+	name := res.ResourceName()
+	return fmt.Errorf("bind:%q has no key; write bind:\"%s/%s\"", name, name, example)
+}
+
+// compileKey resolves the expressions of a key.
+func compileKey(text template, s scope) (keyTemplate, error) {
+	k := keyTemplate{text: text, lookups: map[string]lookup{}, blame: map[string]blame{}}
 	for _, seg := range text {
 		if seg.expr == nil {
 			continue
 		}
-		if k.lookups[seg.expr.String()], err = s.resolve(seg.expr); err != nil {
-			return nil, keyTemplate{}, fmt.Errorf("expression %s: %w", seg.expr, err)
+		name := seg.expr.String()
+		var err error
+		if k.lookups[name], err = s.resolve(seg.expr); err != nil {
+			return keyTemplate{}, fmt.Errorf("expression %s: %w", seg.expr, err)
 		}
-		k.address[seg.expr.String()] = s.out == nil && s.inAddress(seg.expr)
+		switch bound := s.isBound(seg.expr); {
+		case s.out == nil && (bound || s.inAddress(seg.expr)):
+			k.blame[name] = nothing
+		case bound, seg.expr[0] == "out", s.item != nil && slices.Contains([]string{"item", "key"}, seg.expr[0]):
+			k.blame[name] = function
+		}
 	}
-	return res, k, nil
+	return k, nil
 }
 
 func resourceNames(env Env) []string {
@@ -100,10 +130,10 @@ func (k keyTemplate) expand(v values) (string, error) {
 		default:
 			return text, nil
 		}
-		switch {
-		case e[0] == "out":
+		switch k.blame[e.String()] {
+		case function:
 			return "", fmt.Errorf("expression %s %s", e, fault)
-		case k.address[e.String()]:
+		case nothing:
 			return "", fmt.Errorf("%w: expression %s %s", resource.ErrNotFound, e, fault)
 		}
 		return "", problem.Invalid(e.fault(fault))
@@ -127,6 +157,9 @@ func (s scope) resolve(e expr) (lookup, error) {
 		return metadataLookup(name), nil
 	}
 	rest := e[1:]
+	if e[0] == "item" && s.item != nil {
+		return walkLookup(s.item, rest, func(v values) reflect.Value { return v.item })
+	}
 	switch source := e[0]; source {
 	case "path":
 		return s.resolvePath(strings.Join(rest, "."))
@@ -143,6 +176,7 @@ func (s scope) resolve(e expr) (lookup, error) {
 		}
 		return walkLookup(s.in.Body.Type, rest, func(v values) reflect.Value { return fieldAt(v.in, s.in.Body.index) })
 	case "in":
+		s.need(s.in.boundAt(rest))
 		return walkLookup(s.in.typ, rest, func(v values) reflect.Value { return v.in })
 	case "out":
 		if s.out == nil {
@@ -150,8 +184,31 @@ func (s scope) resolve(e expr) (lookup, error) {
 		}
 		return walkLookup(s.out, rest, func(v values) reflect.Value { return v.out })
 	default:
-		return nil, fmt.Errorf("no source named %q%s", source, suggest(source, s.sources()))
+		b := s.in.boundNamed(source)
+		if b == nil && source == "item" {
+			return nil, errors.New("only a slice or a map of Out is written item by item")
+		}
+		if b == nil {
+			return nil, fmt.Errorf("no source named %q%s", source, suggest(source, s.sources()))
+		}
+		s.need(b)
+		return walkLookup(b.typ, rest, func(v values) reflect.Value { return v.in.FieldByIndex(b.index) })
 	}
+}
+
+// need notes that a bound field of In must be there first.
+func (s scope) need(b *boundField) {
+	if b != nil && s.needs != nil {
+		s.needs[b] = true
+	}
+}
+
+// isBound reports whether an expression stands for a part of a bound field of In.
+func (s scope) isBound(e expr) bool {
+	if len(e) == 1 || e[0] == "item" && s.item != nil {
+		return false
+	}
+	return e[0] == "in" && s.in.boundAt(e[1:]) != nil || !slices.Contains(sourceNames, e[0]) && s.in.boundNamed(e[0]) != nil
 }
 
 // inAddress reports whether an expression stands for a name in the trigger's path.
@@ -159,18 +216,30 @@ func (s scope) inAddress(e expr) bool {
 	return len(e) > 1 && e[0] == "path" || len(e) == 1 && slices.Contains(s.in.trigger.Path, e[0])
 }
 
+// sourceNames are the sources that are no fields.
+var sourceNames = []string{"path", "query", "header", "cookie", "form", "body", "in", "out"}
+
 func (s scope) sources() []string {
-	known := []string{"path", "query", "header", "cookie", "form", "body", "in"}
-	if s.out != nil {
-		known = append(known, "out")
+	known := slices.DeleteFunc(slices.Clone(sourceNames), func(name string) bool { return name == "out" && s.out == nil })
+	if s.item != nil {
+		known = append(known, "item")
+	}
+	for _, b := range s.in.bound {
+		known = append(known, b.short())
 	}
 	return known
 }
 
-// resolveBare finds a single name: in the path, then among the parameters, then
-// among the trigger's metadata.
+// resolveBare finds a single name: the element that is written, then in the path, among
+// the parameters and the trigger's metadata, then what there is everywhere.
 func (s scope) resolveBare(name string) (lookup, error) {
 	trig := s.in.trigger
+	switch {
+	case name == "item" && s.item != nil:
+		return walkLookup(s.item, nil, func(v values) reflect.Value { return v.item })
+	case name == "key" && s.key:
+		return func(v values) (string, error) { return v.key, nil }, nil
+	}
 	if slices.Contains(trig.Path, name) {
 		return s.resolvePath(name)
 	}
@@ -190,13 +259,30 @@ func (s scope) resolveBare(name string) (lookup, error) {
 	if slices.Contains(trig.Metadata, name) {
 		return metadataLookup(name), nil
 	}
+	if everywhere[name] != nil {
+		return everywhere[name], nil
+	}
 	known := slices.Concat(trig.Path, trig.Metadata)
 	for _, p := range s.in.Params {
 		if !slices.Contains(known, p.Name) {
 			known = append(known, p.Name)
 		}
 	}
-	return nil, fmt.Errorf("no parameter has this name%s", suggest(name, known))
+	return nil, fmt.Errorf("no parameter has this name%s", suggest(name, slices.Concat(known, []string{"now", "new-id"})))
+}
+
+// everywhere are the names that need no trigger and no parameter. The time has a fixed
+// length, so that keys made of it sort like it.
+var everywhere = map[string]lookup{
+	"now": func(v values) (string, error) {
+		return v.request.now.Format("2006-01-02T15:04:05.000000000Z07:00"), nil
+	},
+	"new-id": func(v values) (string, error) {
+		if v.number > 0 {
+			return v.request.id() + "-" + strconv.Itoa(v.number), nil
+		}
+		return v.request.id(), nil
+	},
 }
 
 func metadataLookup(name string) lookup {

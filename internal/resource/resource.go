@@ -33,3 +33,15 @@ type Input func(ctx context.Context, key string) (reflect.Value, error)
 
 // Output writes v under key in the unit of ctx.
 type Output func(ctx context.Context, key string, v reflect.Value) error
+
+// Collection is a Resource of which a field can be filled with several at once.
+type Collection interface {
+	Resource
+	// BindCollection returns how a field of the slice type t is filled. The error says
+	// what the field's type should be.
+	BindCollection(t reflect.Type) (List, error)
+}
+
+// List reads, in the unit of ctx, the first of those whose keys begin with prefix, at most
+// limit, in the order of their keys, as a value of the bound slice type.
+type List func(ctx context.Context, prefix string, limit int) (reflect.Value, error)
