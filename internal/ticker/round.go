@@ -14,7 +14,7 @@ var errNoRecord = errors.New("its record is gone")
 // round is what one unit decides about the ticks of a timer.
 type round struct {
 	*Ticker
-	t   *Timer
+	t   *timer
 	u   *unit.Unit
 	rec *records.Ticker
 }
@@ -100,7 +100,7 @@ func (r *round) publish(at time.Time) error {
 		tick.Last = r.rec.Last.In(at.Location())
 	}
 	r.rec.Last = at
-	return r.Publish(r.u, tick)
+	return r.t.publish(r.u, tick)
 }
 
 // busy reports whether a tick that was published before has not been handled.

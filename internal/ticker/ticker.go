@@ -34,8 +34,6 @@ type Config struct {
 	Committer unit.Committer
 	Clock     clock.Clock
 	Log       *slog.Logger
-	// Publish adds a tick to a unit.
-	Publish func(u *unit.Unit, tick Tick) error
 }
 
 // Ticker publishes the ticks of timers. It is safe for concurrent use.
@@ -64,6 +62,7 @@ const (
 // timer is a Timer with what is known of it. The mutex of its Ticker guards it.
 type timer struct {
 	Timer
+	publish func(u *unit.Unit, tick Tick) error
 	seen time.Time // the last tick that was seen to be due
 	next time.Time // when the one after it is due; zero if there is none
 	// until is up to when what is due is to be published, unless zero; of that, what was
@@ -77,8 +76,10 @@ func New(c Config) *Ticker {
 	return &Ticker{Config: c, work: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
-// Add adds a timer. It must happen before Start.
-func (k *Ticker) Add(t Timer) { k.timers = append(k.timers, &timer{Timer: t}) }
+// Add adds a timer, and what adds its ticks to a unit. It must happen before Start.
+func (k *Ticker) Add(t Timer, publish func(u *unit.Unit, tick Tick) error) {
+	k.timers = append(k.timers, &timer{Timer: t, publish: publish})
+}
 
 // Start begins to publish ticks. What was missed since the last tick that is known is
 // left to each timer's CatchUp.
@@ -267,7 +268,7 @@ func (k *Ticker) serve(ctx context.Context, t *timer) (more bool, err error) {
 		return false, nil
 	}
 	err = k.unit(ctx, func(u *unit.Unit) (err error) {
-		r := round{Ticker: k, t: &t.Timer, u: u}
+		r := round{Ticker: k, t: t, u: u}
 		more, err = r.run(until, missed, atStart)
 		return err
 	})

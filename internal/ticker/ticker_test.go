@@ -66,26 +66,27 @@ func (w *world) start(timers ...ticker.Timer) {
 	w.Helper()
 	w.ticker = ticker.New(ticker.Config{
 		Env: w.env, Committer: w, Clock: w.clock, Log: slog.New(slog.DiscardHandler),
-		Publish: func(u *unit.Unit, tick ticker.Tick) error {
-			last := "never"
-			if !tick.Last.IsZero() {
-				last = tick.Last.Format(time.TimeOnly)
-			}
-			id := w.ids.Next(u.Now())
-			return errors.Join(
-				u.Add(fmt.Appendf(nil, "count/%s/%d", tick.Name, tick.Scheduled.UnixNano()), 1),
-				u.Put(fmt.Appendf(nil, "tick/%s/%s", tick.Name, id), fmt.Appendf(nil, "%s after %s", tick.Scheduled.Format(time.TimeOnly), last)),
-				records.PutDelivery(u, &records.Delivery{Function: tick.Name, ID: id, EnqueuedAt: u.Now()}),
-			)
-		},
 	})
 	for _, t := range timers {
-		w.ticker.Add(t)
+		w.ticker.Add(t, w.publish)
 	}
 	if err := w.ticker.Start(w.Context()); err != nil {
 		w.Fatal(err)
 	}
 	w.settle()
+}
+
+func (w *world) publish(u *unit.Unit, tick ticker.Tick) error {
+	last := "never"
+	if !tick.Last.IsZero() {
+		last = tick.Last.Format(time.TimeOnly)
+	}
+	id := w.ids.Next(u.Now())
+	return errors.Join(
+		u.Add(fmt.Appendf(nil, "count/%s/%d", tick.Name, tick.Scheduled.UnixNano()), 1),
+		u.Put(fmt.Appendf(nil, "tick/%s/%s", tick.Name, id), fmt.Appendf(nil, "%s after %s", tick.Scheduled.Format(time.TimeOnly), last)),
+		records.PutDelivery(u, &records.Delivery{Function: tick.Name, ID: id, EnqueuedAt: u.Now()}),
+	)
 }
 
 func (w *world) stop() {
@@ -263,13 +264,12 @@ func TestClockIsSet(t *testing.T) {
 	var ticks []string
 	k := ticker.New(ticker.Config{
 		Env: w.env, Committer: w.committer, Clock: c, Log: slog.New(slog.DiscardHandler),
-		Publish: func(_ *unit.Unit, tick ticker.Tick) error {
-			ticks = append(ticks, tick.Name+" "+tick.Scheduled.Format(time.TimeOnly))
-			return nil
-		},
 	})
 	for name, catchUp := range map[string]ticker.CatchUp{"all": ticker.CatchUpAll, "last": ticker.CatchUpLast, "none": ticker.CatchUpNone} {
-		k.Add(ticker.Timer{Name: name, Schedule: parse(t, "* * * * *", time.UTC), CatchUp: catchUp})
+		k.Add(ticker.Timer{Name: name, Schedule: parse(t, "* * * * *", time.UTC), CatchUp: catchUp}, func(_ *unit.Unit, tick ticker.Tick) error {
+			ticks = append(ticks, tick.Name+" "+tick.Scheduled.Format(time.TimeOnly))
+			return nil
+		})
 	}
 	if err := k.Start(t.Context()); err != nil {
 		t.Fatal(err)
