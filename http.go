@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"reflect"
+	"strings"
 
 	"github.com/perdure/perdure/internal/binding"
 	"github.com/perdure/perdure/internal/httpapi"
@@ -58,6 +59,14 @@ func Hidden() HTTPOption { return httpapi.Hidden() }
 // path: what an absolute URL in its answer begins with. A field of this type in the In
 // of an HTTP function is filled with it.
 type Origin string
+
+// URL returns a link in full: behind o, unless it is absolute already.
+func (o Origin) URL(link string) string {
+	if strings.HasPrefix(link, "/") {
+		return string(o) + link
+	}
+	return link
+}
 
 // injectors fill fields by their type alone.
 var injectors = map[reflect.Type]binding.Injector{

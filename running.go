@@ -149,11 +149,13 @@ func (r *running) openStores() (err error) {
 		}
 		r.store = opened
 	}
-	driver, err := blobstore.Open(context.Background(), blobs, blobstore.Options{})
-	if err != nil {
-		return fmt.Errorf("%w: Blobs: %w", ErrConfig, err)
+	r.committer = store.NewCommitter(r.store, store.CommitterOptions{
+		Busy:      func() bool { return r.engine != nil && r.engine.Busy() },
+		Committed: r.observer.Committed,
+	})
+	if err := r.openBlobs(blobs); err != nil {
+		return err
 	}
-	r.blobs = driver
 	if r.signer, err = signedurl.OpenKeys(blobstore.OS, keys); err != nil {
 		return fmt.Errorf("perdure: signing keys: %w", err)
 	}
@@ -164,10 +166,6 @@ func (r *running) openStores() (err error) {
 		Snapshot: r.store.Snapshot, Now: r.clock.Now, Trace: r.observer.Inject,
 		Blobs: &signedurl.Place{Driver: r.blobs, Signer: r.signer, Now: r.clock.Now},
 	}
-	r.committer = store.NewCommitter(r.store, store.CommitterOptions{
-		Busy:      func() bool { return r.engine != nil && r.engine.Busy() },
-		Committed: r.observer.Committed,
-	})
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"syscall"
 	"time"
 
@@ -55,8 +56,9 @@ func (r *running) openHTTP(p *parts) (err error) {
 	mux := http.NewServeMux()
 	err = httpapi.Register(mux, httpapi.Config{
 		Title: c.Title, Version: c.Version, Env: r.env, Committer: r.committer,
-		Bindings: binding.Env{Resources: p.resources, Injectors: injectors}, Attempts: unitAttempts, Log: c.Logger,
-	}, p.functions...)
+		Bindings: binding.Env{Resources: p.resources, Injectors: r.uploadInjectors()}, Attempts: unitAttempts, Log: c.Logger,
+		Telemetry: r.observer.Telemetry,
+	}, append(slices.Clone(p.functions), r.uploads(p.resources))...)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
@@ -91,22 +93,12 @@ func (r *running) openHTTP(p *parts) (err error) {
 	return nil
 }
 
-// links serves the signed links to blobs.
-func (r *running) links() http.Handler {
-	return &signedurl.Handler{
-		Signer: r.signer, Snapshot: r.store.Snapshot, Open: r.blobs.Open, Now: r.clock.Now, Log: r.config.Logger,
-		Fail: func(w http.ResponseWriter, _ *http.Request, status int, detail string) {
-			NewProblem(status, detail).Write(w)
-		},
-	}
-}
-
 // changedLinks answers 403 to a signed link whose path was changed so far that nothing
 // is served there: like every other change, it is one that the signature does not cover.
 func changedLinks(mux *http.ServeMux, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		reads := req.Method == http.MethodGet || req.Method == http.MethodHead
-		if _, pattern := mux.Handler(req); pattern == "" && reads && signedurl.Looks(req.URL.RawQuery) {
+		linked := req.Method == http.MethodGet || req.Method == http.MethodHead || req.Method == http.MethodPut
+		if _, pattern := mux.Handler(req); pattern == "" && linked && signedurl.Looks(req.URL.RawQuery) {
 			NewProblem(http.StatusForbidden, "the link is not valid").Write(w)
 			return
 		}

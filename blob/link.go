@@ -95,7 +95,7 @@ func (c *ContainerRef) signUpload(ctx context.Context, name string, limits Uploa
 	if limits.MaxSize < 0 {
 		return Link{}, fmt.Errorf("UploadLimits: MaxSize is negative: leave it out for the container's")
 	}
-	if err := checkContentType(limits.ContentType); err != nil {
+	if err := CheckContentType(limits.ContentType); err != nil {
 		return Link{}, fmt.Errorf("UploadLimits: %w", err)
 	}
 	end, err := endOf(u.Now(), cmp.Or(limits.Within, DefaultExpiry))

@@ -56,12 +56,13 @@ func (c *ContainerRef) openRange(ctx context.Context, name string, offset, lengt
 	if offset < 0 || offset > b.Size {
 		return nil, fmt.Errorf("%w: it has %d bytes, and the range begins at %d", ErrRange, b.Size, offset)
 	}
-	if rest := b.Size - offset; length > rest {
+	whole := offset == 0 && (length < 0 || length >= b.Size)
+	if rest := b.Size - offset; length < 0 || length > rest {
 		length = rest
 	}
 	var content io.ReadSeekCloser
 	switch r, ok := blobs.(ranger); {
-	case offset == 0 && length < 0:
+	case whole:
 		content, err = blobs.Open(ctx, b.Object)
 	case ok:
 		content, err = r.OpenRange(ctx, b.Object, offset, length)

@@ -88,8 +88,9 @@ func (c condition) check(b *records.Blob) error {
 // maxContentType bounds a media type, in bytes.
 const maxContentType = 255
 
-// checkContentType reports what keeps text from being a media type; it may be empty.
-func checkContentType(text string) error {
+// CheckContentType reports what keeps text from being the content type of a blob. It may
+// be empty, and has at most 255 printable ASCII characters.
+func CheckContentType(text string) error {
 	if text == "" {
 		return nil
 	}
@@ -112,7 +113,7 @@ func checkContentType(text string) error {
 
 func (d *description) check() error {
 	if d.contentType != nil {
-		if err := checkContentType(*d.contentType); err != nil {
+		if err := CheckContentType(*d.contentType); err != nil {
 			return err
 		}
 	}

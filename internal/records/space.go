@@ -32,6 +32,7 @@ const (
 	spaceBlob        byte = 0x30 // container, name → object and metadata
 	spaceObject      byte = 0x31 // object key → how many blobs name it, or that it is garbage
 	spaceBlobGarbage byte = 0x32 // due time, object key: to be collected
+	spaceBlobOwner   byte = 0x33 // by which name places for blobs know this store
 
 	spaceDelivery        byte = 0x40 // function, rank, arrival → event to be handled now
 	spaceDeadLetter      byte = 0x41 // function, arrival → event given up

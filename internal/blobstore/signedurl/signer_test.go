@@ -257,3 +257,38 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+func TestUploadLinks(t *testing.T) {
+	t.Parallel()
+	s := openKeys(t, t.TempDir())
+	want := signedurl.UploadClaim{
+		Container: "files", Name: "a/b c.txt", ETag: "E&T", MaxSize: 1 << 40, ContentType: `text/plain; charset="a b"`, Expires: end,
+	}
+	link := s.SignUpload(want)
+	for _, tc := range []struct {
+		at   time.Time
+		want error
+	}{{start, nil}, {end.Add(-1), nil}, {end, signedurl.ErrExpired}} {
+		claim, err := s.VerifyUpload(link, tc.at)
+		if claim.Expires = claim.Expires.UTC(); !errors.Is(err, tc.want) || err == nil && claim != want {
+			t.Errorf("at %v: %+v, %v", tc.at, claim, err)
+		}
+	}
+	for i := range len(link) {
+		for _, text := range []string{link[:i] + link[i+1:], link[:i] + "A" + link[i:], link[:i] + "0" + link[i+1:]} {
+			if _, err := s.VerifyUpload(text, start); text != link && !errors.Is(err, signedurl.ErrInvalid) {
+				t.Errorf("%s: %v", text, err)
+			}
+		}
+	}
+	// The right to read is not one to write, nor the other way round.
+	if _, err := s.Verify(link, start); !errors.Is(err, signedurl.ErrInvalid) {
+		t.Errorf("read by a link to write: %v", err)
+	}
+	if _, err := s.VerifyUpload(sign(t, s, "a", end), start); !errors.Is(err, signedurl.ErrInvalid) {
+		t.Errorf("write by a link to read: %v", err)
+	}
+	if !signedurl.Looks(link[strings.Index(link, "?")+1:]) {
+		t.Error("does not look like a link")
+	}
+}
