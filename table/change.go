@@ -2,6 +2,7 @@ package table
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/perdure/perdure/internal/records"
@@ -32,8 +33,11 @@ type Change[T any] struct {
 	Time time.Time `json:"time"`
 }
 
-// DecodeChange reads an event of the change feed.
-func (t *Table[T]) DecodeChange(data []byte) (c Change[T], err error) {
-	err = json.Unmarshal(data, &c)
-	return c, err
+// DecodeRow reads the JSON of a row.
+func (t *Table[T]) DecodeRow(data []byte) (*T, error) {
+	value := new(T)
+	if err := json.Unmarshal(data, value); err != nil {
+		return nil, fmt.Errorf("table %q: %w", t.name, err)
+	}
+	return value, nil
 }

@@ -3,8 +3,6 @@ package records
 import (
 	"encoding/json"
 	"time"
-
-	"github.com/perdure/perdure/internal/store"
 )
 
 // FeedPartitions is the number of partitions of the stream that holds the changes of
@@ -24,8 +22,7 @@ const (
 	RowDeleted  ChangeKind = "delete"
 )
 
-// Change is a change of a row. As JSON it is the data of an event of the table's feed,
-// whose key is the row's partition.
+// Change is a change of a row. As JSON it is the data of an event of the table's feed.
 type Change struct {
 	Kind ChangeKind `json:"kind"`
 	Key  ChangeKey  `json:"key"`
@@ -59,7 +56,7 @@ func noteChange(u Unit, k RowKey, old, row *Row) error {
 			return err
 		}
 		return AppendEvents(u, FeedStream(k.Table), &Event{
-			Partition: PartitionOf(k.Partition, FeedPartitions), Key: k.Partition, Time: now, Data: data,
+			Partition: PartitionOf(k.Partition, FeedPartitions), Key: k.order(), Time: now, Data: data,
 		})
 	}
 	if old != nil && old.Live(now) == nil {
@@ -79,6 +76,15 @@ func noteChange(u Unit, k RowKey, old, row *Row) error {
 	return note(Change{Kind: RowUpdated, Old: old.json(), New: row.json()})
 }
 
+// order returns what is kept in order, also when a change cannot be handled: the
+// partition, or the row itself if it is in none.
+func (k RowKey) order() string {
+	if k.Partition == "" {
+		return "/" + k.Row
+	}
+	return k.Partition
+}
+
 // json returns the row's data; nil if it is damaged, which keeps nobody from
 // replacing it.
 func (r *Row) json() json.RawMessage {
@@ -87,6 +93,3 @@ func (r *Row) json() json.RawMessage {
 	}
 	return r.Data
 }
-
-// WatchEvents tells of commits that may have appended to a stream, as store.Watch does.
-func WatchEvents(s store.Store) (changes <-chan struct{}, stop func()) { return s.Watch(spaceStream) }
