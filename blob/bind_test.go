@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
@@ -72,44 +71,6 @@ func TestBindInput(t *testing.T) {
 		}
 		return nil
 	})
-}
-
-func TestBindCollection(t *testing.T) {
-	t.Parallel()
-	a := newApp(t)
-	for _, name := range []string{"a/1 x", "a/2", "a/3", "b"} {
-		a.write(name, name)
-	}
-	list, err := files.BindCollection(reflect.TypeFor[[]blob.Info]())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tc := range []struct {
-		prefix string
-		limit  int
-		want   []string
-	}{
-		{"a/", 9, []string{"a/1 x", "a/2", "a/3"}}, {"a/", 2, []string{"a/1 x", "a/2"}},
-		{"a/1%20", 9, []string{"a/1 x"}}, {"", 1, []string{"a/1 x"}}, {"c", 9, []string{}},
-	} {
-		a.must(func(ctx context.Context) error {
-			v, err := list(ctx, tc.prefix, tc.limit)
-			if err != nil {
-				return err
-			}
-			got := []string{}
-			for _, info := range v.Interface().([]blob.Info) {
-				got = append(got, info.Name)
-			}
-			if !slices.Equal(got, tc.want) {
-				t.Errorf("%q: %q, want %q", tc.prefix, got, tc.want)
-			}
-			return nil
-		})
-	}
-	if _, err := files.BindCollection(reflect.TypeFor[[]string]()); err == nil || !strings.Contains(err.Error(), "[]blob.Info") {
-		t.Errorf("bad type: %v", err)
-	}
 }
 
 func TestBindOutput(t *testing.T) {
