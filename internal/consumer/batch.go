@@ -35,7 +35,7 @@ func (r *runner) batch(tail uint64) verdict {
 		return r.discard(u, err)
 	}
 	rep := r.run(u, events[:1], func(ctx context.Context, _ *Event) error {
-		return r.g.HandleBatch(ctx, events)
+		return r.handleBatch(ctx, events)
 	})
 	return r.settle(u, events, rep)
 }

@@ -39,7 +39,7 @@ func (r *runner) chunk() verdict {
 		if held[e.Key] {
 			return r.spill(u, e, nil)
 		}
-		return r.g.Handle(ctx, e)
+		return r.handle(ctx, e)
 	})
 	if rep.err == nil && rep.handled < len(events) {
 		events = events[:rep.handled]

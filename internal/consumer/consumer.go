@@ -25,6 +25,7 @@ import (
 	"github.com/perdure/perdure/internal/delivery"
 	"github.com/perdure/perdure/internal/poison"
 	"github.com/perdure/perdure/internal/records"
+	"github.com/perdure/perdure/internal/telemetry"
 	"github.com/perdure/perdure/internal/unit"
 )
 
@@ -143,6 +144,8 @@ type Config struct {
 	Journal *poison.Journal
 	// Log gets what an operator should know. Default: slog.Default().
 	Log *slog.Logger
+	// Telemetry is told of each run. Nil tells nobody.
+	Telemetry *telemetry.Telemetry
 	// SweepEvery is how often the store is searched for events whose commit was
 	// not heard of; default one minute.
 	SweepEvery time.Duration

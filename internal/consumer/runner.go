@@ -28,7 +28,7 @@ type runner struct {
 	partition records.Partition
 	wake      chan struct{}
 
-	known   bool           // cursor and deaths are those of the store
+	known   bool           // cursor and deaths were read
 	cursor  uint64         // the last position that was handled
 	deaths  map[uint64]int // by position behind it: the process died over that event
 	ahead   []*Event       // read ahead: the first ones behind the cursor
@@ -44,7 +44,10 @@ type runner struct {
 }
 
 // seen is what a runner knew when it went to sleep.
-type seen struct{ tail, cursor uint64 }
+type seen struct {
+	tail, cursor uint64
+	until        time.Time // filling: how long it waits
+}
 
 // runnerState is what a runner is doing.
 type runnerState int
@@ -72,9 +75,10 @@ func (r *runner) signal() {
 	}
 }
 
-func (r *runner) enter(s runnerState, tail uint64) {
+// setState notes what the runner is doing, and what it knew when it began to.
+func (r *runner) setState(s runnerState, saw seen) {
 	r.mu.Lock()
-	r.state, r.seen = s, seen{tail, r.cursor}
+	r.state, r.seen = s, saw
 	r.mu.Unlock()
 	if s != busy {
 		r.f.change()
@@ -96,6 +100,10 @@ func (r *runner) news(v records.View) (bool, error) {
 		held, err := r.held(v)
 		if err != nil || !held {
 			return true, err
+		}
+	case filling:
+		if !saw.until.After(r.f.Clock.Now()) {
+			return true, nil
 		}
 	}
 	cursor, err := records.PeekCursor(v, r.g.id, r.partition.Number)
@@ -135,25 +143,27 @@ func (r *runner) loop() {
 		if v.state == busy {
 			continue
 		}
-		r.enter(v.state, v.tail)
-		r.sleep(v.wait)
-		r.enter(busy, 0)
+		r.sleep(v)
 	}
 }
 
-// sleep waits until the runner is woken; no longer than wait, unless that is 0.
-func (r *runner) sleep(wait time.Duration) {
+// sleep waits until the runner is woken, or its time is over.
+func (r *runner) sleep(v verdict) {
+	saw := seen{tail: v.tail, cursor: r.cursor}
 	var over <-chan time.Time
-	if wait > 0 {
-		t := r.f.Clock.NewTimer(wait)
+	if v.wait > 0 {
+		saw.until = r.f.Clock.Now().Add(v.wait)
+		t := r.f.Clock.NewTimer(v.wait)
 		defer t.Stop()
 		over = t.C()
 	}
+	r.setState(v.state, saw)
 	select {
 	case <-r.wake:
 	case <-over:
 	case <-r.f.stopping:
 	}
+	r.setState(busy, seen{})
 }
 
 // step does what is to be done next.
@@ -186,7 +196,7 @@ func (r *runner) read() (tail uint64, err error) {
 	if r.g.HandleBatch != nil {
 		enough = r.g.Batch.Size
 	}
-	if r.known && len(r.ahead) >= enough {
+	if len(r.ahead) >= enough {
 		return r.ahead[len(r.ahead)-1].Position, nil
 	}
 	snap, err := r.f.Env.Snapshot()
@@ -195,14 +205,10 @@ func (r *runner) read() (tail uint64, err error) {
 	}
 	defer snap.Close()
 	view := records.View{Reader: snap}
-	if !r.known {
-		if r.cursor, err = records.PeekCursor(view, r.g.id, r.partition.Number); err != nil {
+	if len(r.ahead) == 0 {
+		if err := r.locate(view); err != nil {
 			return 0, err
 		}
-		if r.deaths, err = records.Suspects(snap, r.g.id, r.partition.Number); err != nil {
-			return 0, err
-		}
-		r.known, r.ahead = true, nil
 	}
 	if tail, err = records.StreamTail(view, r.partition); err != nil {
 		return 0, err
@@ -227,6 +233,19 @@ func (r *runner) read() (tail uint64, err error) {
 		err = nil // those before it come first
 	}
 	return tail, err
+}
+
+// locate reads where the group is.
+func (r *runner) locate(v records.View) error {
+	cursor, err := records.PeekCursor(v, r.g.id, r.partition.Number)
+	if err != nil || r.known && cursor == r.cursor {
+		return err
+	}
+	if r.deaths, err = records.Suspects(v, r.g.id, r.partition.Number); err != nil {
+		return err
+	}
+	r.cursor, r.known = cursor, true
+	return nil
 }
 
 // take returns the first events that are ahead: up to n of them, and up to the first
@@ -260,7 +279,7 @@ func (r *runner) moved(n int) {
 }
 
 // lost notes that the store may have another cursor.
-func (r *runner) lost() { r.known, r.ahead = false, nil }
+func (r *runner) lost() { r.ahead = nil }
 
 // there reads the cursor in u and reports whether it is where the runner thinks, which
 // is validated when u commits.
