@@ -12,6 +12,7 @@ import (
 	"github.com/perdure/perdure/durable"
 	"github.com/perdure/perdure/internal/httpapi"
 	"github.com/perdure/perdure/internal/resource"
+	"github.com/perdure/perdure/live"
 )
 
 // Part is what an app is made of: a durable.Implementation, a table or container, and
@@ -61,6 +62,8 @@ func (p *parts) add(one Part) {
 		p.functions = append(p.functions, part)
 	case handled:
 		p.handlers = append(p.handlers, part)
+	case *live.Endpoint:
+		p.addLive(part)
 	case eventPart:
 		p.events = append(p.events, part)
 		for _, r := range part.resources() {

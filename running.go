@@ -42,6 +42,7 @@ type running struct {
 	engine     *engine.Engine
 	dispatcher *delivery.Dispatcher
 	services   []service // in the order of their start
+	endless    []func()  // end the answers that have no end of their own
 	handler    http.Handler
 	control    http.Handler // guarded; nil for an app that keeps nothing
 	began      time.Time
@@ -248,6 +249,9 @@ func (r *running) collect() {
 func (r *running) stop(ctx context.Context) error {
 	defer close(r.stopped)
 	r.serving.Store(false)
+	for _, end := range r.endless {
+		end()
+	}
 	var errs []error
 	if r.server != nil {
 		if err := r.server.Shutdown(ctx); err != nil {
