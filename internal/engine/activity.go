@@ -57,25 +57,23 @@ func (e *Engine) attempt(t *task) {
 		}
 		defer release()
 	}
-	ctx, cancel, err := t.begin(e)
+	a, err := t.begin(e)
 	if err != nil {
 		if t.step { // the code still waits for it
 			e.complete(t, nil, nil, nil, FailureOf(err))
 		}
 		return
 	}
-	defer cancel(nil)
-	u := unit.New(e.opts.Env)
+	defer a.cancel(nil)
 	ended := false
 	defer func() {
 		if !ended {
-			u.Discarded() // the function called Goexit: pool.do goes on with it
+			a.unit.Discarded() // the function called Goexit: pool.do goes on with it
 		}
 	}()
-	ctx = unit.With(context.WithValue(ctx, runKey{}, Task{e, t}), u)
-	out, err := e.call(ctx, t, u, cancel)
+	out, err := e.call(a)
 	ended = true
-	e.outcome(t, u, out, err)
+	e.outcome(a, out, err)
 }
 
 // unrunnable says why a task must not run, or nil.
@@ -98,9 +96,10 @@ func (e *Engine) unrunnable(t *task) *history.Failure {
 // call runs the user's function: on this goroutine, or beside it when a timeout
 // may have to end the attempt without the function's help. The function and the
 // timeouts race for the right to end the attempt: what comes second has no effect.
-func (e *Engine) call(ctx context.Context, t *task, u *unit.Unit, cancel context.CancelCauseFunc) ([]byte, error) {
+func (e *Engine) call(a *attempt) ([]byte, error) {
+	t := a.t
 	if t.opts.StartToClose <= 0 && t.opts.Heartbeat <= 0 {
-		return e.invoke(ctx, t)
+		return e.invoke(a)
 	}
 	var ended atomic.Bool
 	expired := make(chan error, 1)
@@ -110,8 +109,8 @@ func (e *Engine) call(ctx context.Context, t *task, u *unit.Unit, cancel context
 				return
 			}
 			err := fmt.Errorf("%w: no %s within %v", ErrTimeout, what, d)
-			u.Discarded() // before anybody learns of it: a late run cannot commit
-			cancel(err)
+			a.unit.Discarded() // before anybody learns of it: a late run cannot commit
+			a.cancel(err)
 			expired <- err
 		}
 	}
@@ -133,7 +132,7 @@ func (e *Engine) call(ctx context.Context, t *task, u *unit.Unit, cancel context
 	go func() {
 		r := result{err: errGoexit}
 		defer func() { done <- r }()
-		r.out, r.err = e.invoke(ctx, t)
+		r.out, r.err = e.invoke(a)
 	}()
 	select {
 	case r := <-done:
@@ -149,7 +148,8 @@ func (e *Engine) call(ctx context.Context, t *task, u *unit.Unit, cancel context
 var errGoexit = errors.New("the function called runtime.Goexit")
 
 // invoke calls the user's function under the poison journal; a panic is an error.
-func (e *Engine) invoke(ctx context.Context, t *task) (out []byte, err error) {
+func (e *Engine) invoke(a *attempt) (out []byte, err error) {
+	t := a.t
 	var id [12]byte
 	binary.BigEndian.PutUint64(id[:], uint64(t.in.key))
 	binary.BigEndian.PutUint32(id[8:], t.seq)
@@ -163,7 +163,7 @@ func (e *Engine) invoke(ctx context.Context, t *task) (out []byte, err error) {
 		}
 	}()
 	failpoint.Hit(failpoint.ActivityStarted)
-	return t.run(ctx, t.input)
+	return t.run(a, t.input)
 }
 
 // panicError is a panic of user code as a failure that may be retried.
@@ -178,17 +178,17 @@ func (p *panicError) Failure() *history.Failure {
 }
 
 // outcome turns the end of an attempt into what the instance learns.
-func (e *Engine) outcome(t *task, u *unit.Unit, out []byte, err error) {
+func (e *Engine) outcome(a *attempt, out []byte, err error) {
 	failpoint.Hit(failpoint.ActivityRan)
 	var writes *store.Txn
 	if err == nil {
-		if writes, err = seal(u); err == nil {
-			e.complete(t, u, writes, out, nil)
+		if writes, err = seal(&a.unit); err == nil {
+			e.complete(a.t, &a.unit, writes, out, nil)
 			return
 		}
 	}
-	u.Discarded()
-	e.unsuccessful(t, err)
+	a.unit.Discarded()
+	e.unsuccessful(a.t, err)
 }
 
 // unsuccessful deals with the error of an attempt.

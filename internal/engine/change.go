@@ -18,8 +18,11 @@ type change struct {
 	e   *Engine
 	in  *instance
 	txn store.Txn
-	ops [4]store.Op // room for those of most changes
 	now time.Time
+
+	answered func(error)     // what the committer calls
+	events   []history.Event // what the machine is given
+	recorded []history.Event // what it answers
 
 	items []*inbound // what is answered when it is durable
 	ran   *inbound   // the one among them whose unit commits with it
@@ -48,9 +51,40 @@ type change struct {
 }
 
 func (e *Engine) newChange(in *instance) *change {
-	c := &change{e: e, in: in, now: e.now(), rec: in.rec}
-	c.txn.Ops = c.ops[:0]
+	c, _ := e.changes.Get().(*change)
+	if c == nil {
+		c = &change{e: e}
+		c.answered = func(err error) {
+			e.committed(c, err)
+			e.work.end()
+		}
+	}
+	c.in, c.now, c.rec = in, e.now(), in.rec
 	return c
+}
+
+// maxRoom is the length up to which the lists of a change keep their room.
+const maxRoom = 64
+
+// free gives up a change that is applied. Changes are used again: they are large, every
+// turn needs one, and nothing keeps one after that.
+func (c *change) free() {
+	*c = change{
+		e: c.e, answered: c.answered,
+		txn:    store.Txn{Ops: emptied(c.txn.Ops)},
+		events: emptied(c.events), recorded: emptied(c.recorded),
+		items: emptied(c.items), add: emptied(c.add), remove: emptied(c.remove),
+	}
+	c.e.changes.Put(c)
+}
+
+// emptied returns the room of a list.
+func emptied[T any](list []T) []T {
+	if cap(list) > maxRoom {
+		return nil
+	}
+	clear(list)
+	return list[:0]
 }
 
 // edit returns a copy of the record that the change may alter.

@@ -16,10 +16,7 @@ import (
 func (e *Engine) submit(c *change) {
 	failpoint.Hit(failpoint.TurnRan)
 	e.work.begin()
-	e.opts.Committer.Submit(e.leased(&c.txn), func(err error) {
-		e.committed(c, err)
-		e.work.end()
-	})
+	e.opts.Committer.Submit(e.leased(&c.txn), c.answered)
 }
 
 // leased makes txn depend on the engine's ownership.
@@ -45,6 +42,7 @@ func (e *Engine) committed(c *change, err error) {
 	switch {
 	case err == nil:
 		e.apply(c)
+		c.free()
 		e.again(in)
 	case errors.Is(err, store.ErrConflict):
 		e.conflict(c, err)
@@ -207,7 +205,7 @@ func (e *Engine) conflict(c *change, err error) {
 		t := c.ran.task
 		c.ran.discard()
 		items = without(items, c.ran)
-		e.pool.run(job{f: func() { e.conflicted(t) }})
+		e.pool.run(func() { e.conflicted(t) })
 	}
 	in.unload()
 	in.putBack(items, !c.created)
@@ -224,12 +222,12 @@ func (e *Engine) malformed(c *change, err error) {
 		t := c.ran.task
 		c.ran.discard()
 		in.putBack(without(items, c.ran), !c.created)
-		e.pool.run(job{f: func() {
+		e.pool.run(func() {
 			e.complete(t, nil, nil, nil, &history.Failure{Message: fmt.Sprintf("what it wrote cannot be committed: %v", err), NonRetryable: true})
-		}})
+		})
 	case c.turned:
 		in.putBack(items, !c.created)
-		e.pool.run(job{f: func() { e.stall(in, fmt.Errorf("turn cannot be committed: %w", err)) }})
+		e.pool.run(func() { e.stall(in, fmt.Errorf("turn cannot be committed: %w", err)) })
 		return
 	default: // asked for by a caller
 		for _, b := range items {

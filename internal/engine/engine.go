@@ -134,20 +134,18 @@ type Engine struct {
 
 	instances  instances
 	coroutines replay.Pool
+	changes    sync.Pool
 	pool       pool
 	timers     timers
 	kept       kept
 	keys       keys
 	waits      waits
-	watch      watchdog
 	journal    *poison.Journal
 
 	base       context.Context // of activities
 	cancelBase context.CancelFunc
 	stopping   chan struct{}
 	stopOnce   sync.Once
-	stopped    chan struct{} // closed when nothing is run any more
-	ended      sync.Once
 	background sync.WaitGroup
 	failed     atomic.Pointer[error]
 	started    atomic.Bool
@@ -168,7 +166,6 @@ func New(o Options) (*Engine, error) {
 		activities:     map[string]*Activity{},
 		stopping:       make(chan struct{}),
 		doubted:        make(chan struct{}, 1),
-		stopped:        make(chan struct{}),
 	}
 	if e.journal == nil {
 		j, err := poison.Open("")
@@ -188,7 +185,6 @@ func New(o Options) (*Engine, error) {
 	e.pool.init(e)
 	e.timers.init(e)
 	e.waits.init()
-	e.watch.init()
 	e.work.init()
 	return e, nil
 }
@@ -282,7 +278,7 @@ func (e *Engine) Stop(ctx context.Context) error {
 	e.background.Wait()
 	e.abandonAll()
 	e.coroutines.Close()
-	e.ended.Do(func() { close(e.stopped) })
+	e.pool.close()
 	if epoch := e.epoch.Load(); epoch != 0 && e.failed.Load() == nil {
 		err = errors.Join(err, e.store.ReleaseLease(context.WithoutCancel(ctx), leaseName, epoch))
 	}
@@ -347,5 +343,6 @@ func (e *Engine) watchIdle() {
 		case <-t.C:
 		}
 		e.evictIdle(time.Now().Add(-e.opts.IdleFor))
+		e.pool.trim()
 	}
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"container/list"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/perdure/perdure/internal/failpoint"
@@ -19,7 +20,8 @@ import (
 // runs at a time. The mutex guards the rest. Lock order: mu before
 // instances.idleMu; a shard's lock is held together with neither.
 type instance struct {
-	key records.InstanceKey
+	key     records.InstanceKey
+	running atomic.Pointer[running] // nil before its first turn, and after one was taken over
 
 	mu     sync.Mutex
 	active bool // somebody runs turns of it, or a commit is under way
@@ -181,38 +183,41 @@ func (s *instances) longestIdle(t time.Time) *instance {
 	return nil
 }
 
-// all returns every instance in memory.
-func (s *instances) all() []*instance {
-	var all []*instance
+// each visits every instance in memory. Visit is called with a shard locked.
+func (s *instances) each(visit func(*instance)) {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
 		for _, in := range sh.m {
-			all = append(all, in)
+			visit(in)
 		}
 		sh.mu.Unlock()
 	}
-	return all
 }
 
 // deliver hands b to the instance k and runs its turn unless it is being run.
 // Inline runs the turn on the caller's goroutine.
 func (e *Engine) deliver(k records.InstanceKey, b *inbound, inline bool) {
-	e.touch(k, inline, func(in *instance) { in.queue = append(in.queue, b) })
+	e.touch(k, b, inline)
 }
 
 // wake makes the instance k look into its inbox.
 func (e *Engine) wake(k records.InstanceKey) {
-	e.touch(k, false, func(in *instance) { in.dirty = true })
+	e.touch(k, nil, false)
 }
 
-// touch gives the instance k something to do, and an owner if it has none.
-func (e *Engine) touch(k records.InstanceKey, inline bool, give func(*instance)) {
+// touch gives the instance k something to do, b or a look into its inbox, and an owner
+// if it has none.
+func (e *Engine) touch(k records.InstanceKey, b *inbound, inline bool) {
 	for {
 		in := e.instances.get(k)
 		in.mu.Lock()
 		if !in.gone {
-			give(in)
+			if b != nil {
+				in.queue = append(in.queue, b)
+			} else {
+				in.dirty = true
+			}
 			e.activate(in, inline)
 			return
 		}
@@ -340,7 +345,9 @@ func (e *Engine) dismiss(in *instance, err error) {
 
 // abandonAll gives up every instance that nobody owns. Owners do it themselves.
 func (e *Engine) abandonAll() {
-	for _, in := range e.instances.all() {
+	var all []*instance
+	e.instances.each(func(in *instance) { all = append(all, in) })
+	for _, in := range all {
 		in.mu.Lock()
 		free := !in.active && !in.gone
 		if free {

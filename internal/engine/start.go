@@ -154,7 +154,11 @@ func (e *Engine) create(ctx context.Context, rec *records.Instance, input []byte
 	in.queue = []*inbound{{
 		event:  e.startedEvent(rec, input, rec.Created),
 		create: rec, unique: unique,
-		done: func(err error) { done <- err },
+		done: func(err error) {
+			if err != nil || !follow { // who waits for the end need not be woken before
+				done <- err
+			}
+		},
 	}}
 	e.instances.add(in)
 	e.work.begin()
@@ -162,9 +166,17 @@ func (e *Engine) create(ctx context.Context, rec *records.Instance, input []byte
 	e.work.end()
 	// Once submitted, the start may happen whatever becomes of the caller: one that is
 	// canceled and gave an id can ask again.
+	var ended, stopping chan struct{}
+	if follow {
+		ended, stopping = end.ended, e.stopping
+	}
 	select {
 	case err := <-done:
 		return end, err
+	case <-ended:
+		return end, nil
+	case <-stopping:
+		return end, nil
 	case <-ctx.Done():
 		return end, ctx.Err()
 	}

@@ -24,7 +24,7 @@ type task struct {
 	base     uint32 // the generation that made the call
 	instance string
 	input    []byte
-	opts     history.CallOptions
+	opts     *history.CallOptions
 	run      func(ctx context.Context, input []byte) ([]byte, error)
 	since    time.Time // when it was scheduled
 
@@ -33,8 +33,8 @@ type task struct {
 
 	mu       sync.Mutex
 	kept     records.Task // what is known of its attempts
-	cancel   context.CancelCauseFunc
-	canceled error // why it is to end
+	attempt  *attempt     // the latest
+	canceled error        // why it is to end
 	token    string
 	beat     clock.Timer
 	saved    time.Time // when progress was last stored
@@ -46,11 +46,16 @@ func (e *Engine) newActivity(in *instance, d *history.Event, since time.Time) (*
 	if err != nil {
 		return nil, &stallError{fmt.Sprintf("options of activity %q: %v", d.Name, err)}
 	}
-	t := e.newTask(in, d.Seq, d.Name, opts, since)
+	t := e.newTask(in, d.Seq, d.Name, since)
 	t.input = d.Data
-	if a := e.activities[d.Name]; a != nil {
-		t.run = a.Run
-		t.opts = merge(opts, a.Defaults)
+	switch a := e.activities[d.Name]; {
+	case a == nil:
+		t.opts = &opts
+	case len(d.Options) == 0:
+		t.run, t.opts = a.Run, &a.Defaults
+	default:
+		merged := merge(opts, a.Defaults)
+		t.run, t.opts = a.Run, &merged
 	}
 	return t, nil
 }
@@ -61,15 +66,15 @@ func (e *Engine) newStep(in *instance, s *replay.Step, since time.Time) *task {
 	if err != nil {
 		opts = history.CallOptions{} // they were encoded in this process
 	}
-	t := e.newTask(in, s.Seq, s.Name, opts, since)
-	t.step = true
+	t := e.newTask(in, s.Seq, s.Name, since)
+	t.step, t.opts = true, &opts
 	t.run = func(ctx context.Context, _ []byte) ([]byte, error) { return s.Run(ctx) }
 	return t
 }
 
-func (e *Engine) newTask(in *instance, seq uint32, name string, opts history.CallOptions, since time.Time) *task {
+func (e *Engine) newTask(in *instance, seq uint32, name string, since time.Time) *task {
 	return &task{
-		in: in, seq: seq, name: name, opts: opts, since: since,
+		in: in, seq: seq, name: name, since: since,
 		base: in.rec.Base, instance: in.rec.ID,
 	}
 }
@@ -97,18 +102,18 @@ func (t *task) resume(kept *records.Task) {
 	t.token = kept.Token
 }
 
-// begin makes the context of an attempt; an error says that it must not run.
-func (t *task) begin(e *Engine) (context.Context, context.CancelCauseFunc, error) {
-	ctx, cancel := context.WithCancelCause(e.base)
+// begin makes an attempt; an error says that it must not run.
+func (t *task) begin(e *Engine) (*attempt, error) {
+	a := &attempt{e: e, t: t}
+	a.unit.Init(e.opts.Env)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.canceled != nil {
-		cancel(t.canceled)
-		return nil, nil, t.canceled
+		return nil, t.canceled
 	}
-	t.cancel = cancel
+	t.attempt = a
 	t.kept.NextAt = time.Time{}
-	return ctx, cancel, nil
+	return a, nil
 }
 
 // setBeat says what a heartbeat of the running attempt puts off.
@@ -130,8 +135,8 @@ func (t *task) cancelRun(cause error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.canceled = cause
-	if t.cancel != nil {
-		t.cancel(cause)
+	if t.attempt != nil {
+		t.attempt.cancel(cause)
 	}
 }
 
@@ -146,12 +151,12 @@ type Task struct {
 
 // TaskOf returns the task that ctx belongs to; false outside an activity.
 func TaskOf(ctx context.Context) (Task, bool) {
-	r, ok := ctx.Value(runKey{}).(Task)
-	return r, ok
+	a, ok := ctx.Value(attemptKey{}).(*attempt)
+	if !ok {
+		return Task{}, false
+	}
+	return Task{a.e, a.t}, true
 }
-
-// runKey carries the Task in the context of its run.
-type runKey struct{}
 
 // Name returns the activity's or step's name.
 func (t Task) Name() string { return t.t.name }
@@ -208,7 +213,7 @@ func (t Task) Heartbeat(progress json.RawMessage) {
 	if now := t.e.now(); now.Sub(tt.saved) >= saveEvery && tt.canceled == nil {
 		tt.saved = now
 		kept := tt.kept
-		t.e.pool.run(job{f: func() {
+		t.e.pool.run(func() {
 			t.e.deliver(tt.in.key, &inbound{control: func(in *instance, c *change) error {
 				if in.tasks[tt.seq] != tt {
 					return nil
@@ -217,6 +222,6 @@ func (t Task) Heartbeat(progress json.RawMessage) {
 				records.PutTask(&c.txn, in.key, tt.seq, &kept)
 				return nil
 			}}, true)
-		}})
+		})
 	}
 }

@@ -103,10 +103,10 @@ func (s *timers) fireDue(now time.Time) {
 		case <-s.e.stopping:
 			return // the next start finds it again
 		}
-		s.e.pool.run(job{f: func() {
+		s.e.pool.run(func() {
 			defer func() { <-s.firing }()
 			s.e.fire(t)
-		}})
+		})
 	}
 }
 
@@ -202,7 +202,7 @@ func (e *Engine) fire(t records.Timer) {
 	set, err := e.hasTimer(t)
 	if err != nil {
 		if !e.isStopping() {
-			e.clock.AfterFunc(recheck, func() { e.pool.run(job{f: func() { e.fire(t) }}) })
+			e.clock.AfterFunc(recheck, func() { e.pool.run(func() { e.fire(t) }) })
 		}
 		return
 	}

@@ -46,13 +46,13 @@ func (e *Engine) turn(in *instance) {
 			in.putBack(items, dirty)
 			return // it is run when the other suspect has ended
 		}
-		r := e.watch.enter(in, items, dirty, release)
+		r := in.begin(items, dirty, release)
 		c, err := e.prepare(in, items, dirty, r)
 		if errors.Is(err, errOverrun) {
 			e.work.begin() // the watchdog ended this turn's work
 			return
 		}
-		e.watch.leave(r)
+		r.leave()
 		release()
 		if err != nil {
 			in.putBack(items, dirty)
@@ -189,11 +189,10 @@ func (c *change) receive(items []*inbound, r *running) error {
 func (c *change) run(items []*inbound, r *running) error {
 	in := c.in
 	c.join(items[0])
-	events := make([]history.Event, len(items))
-	for i, b := range items {
-		events[i] = b.event
+	for _, b := range items {
+		c.events = append(c.events, b.event)
 	}
-	recorded, taken, err := c.e.advance(in, c.now, events, r)
+	taken, err := c.advance(r)
 	if err != nil {
 		return err
 	}
@@ -205,8 +204,8 @@ func (c *change) run(items []*inbound, r *running) error {
 		c.consume(b)
 		c.closeTask(&b.event)
 	}
-	if len(recorded) > 0 {
-		if err := c.record(recorded); err != nil {
+	if len(c.recorded) > 0 {
+		if err := c.record(); err != nil {
 			return err
 		}
 	}
@@ -224,8 +223,9 @@ func (c *change) run(items []*inbound, r *running) error {
 }
 
 // record adds a turn to the history, and what its decisions mean to the change.
-func (c *change) record(recorded []history.Event) error {
+func (c *change) record() error {
 	c.turned = true
+	recorded := c.recorded
 	records.PutTurn(&c.txn, c.in.key, c.in.nextTurn, history.Turn{Time: c.in.machine.Time().UnixNano(), Events: recorded})
 	for i := range recorded {
 		if recorded[i].Kind.Decision() {
@@ -260,17 +260,18 @@ func (c *change) step() {
 	}
 }
 
-// advance runs a turn of the machine under the poison journal and the watchdog.
-func (e *Engine) advance(in *instance, now time.Time, events []history.Event, r *running) ([]history.Event, int, error) {
-	defer e.journal.Leave(e.enter(in))
-	m := in.machine
+// advance runs a turn of the machine under the poison journal and the watchdog. It
+// answers how many of the change's events were taken.
+func (c *change) advance(r *running) (taken int, err error) {
+	defer c.e.journal.Leave(c.e.enter(c.in))
+	m := c.in.machine
 	r.begin(m)
-	recorded, taken, err := m.Turn(now, events, nil)
+	c.recorded, taken, err = m.Turn(c.now, c.events, c.recorded)
 	if !r.end() {
 		m.Close()
-		return nil, 0, errOverrun
+		return 0, errOverrun
 	}
-	return recorded, taken, err
+	return taken, err
 }
 
 // enter notes in the poison journal that code of an instance runs.

@@ -114,7 +114,7 @@ func (e *Engine) RaiseIn(u *unit.Unit, r unit.Raise) error {
 		records.PutKept(w, r.ID, &records.Message{Arrival: e.keys.arrival(now), Event: ev})
 		u.OnCommit(func() {
 			e.kept.added(e, expires)
-			e.pool.run(job{f: func() { e.settle(r.ID) }})
+			e.pool.run(func() { e.settle(r.ID) })
 		})
 		return w.err
 	}

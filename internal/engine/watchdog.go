@@ -3,24 +3,17 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/perdure/perdure/internal/replay"
 )
 
-// watchdog knows which turns are running. One whose code runs for too long is taken
-// away from its goroutine: the instance stalls, and what the code does when it
-// finally goes on counts for nothing.
-type watchdog struct {
-	mu sync.Mutex
-	m  map[*running]struct{}
-}
-
-// running is a turn under way. While code runs in it the watchdog may take the
-// instance over; its goroutine touches nothing of the instance until end says that
-// this has not happened.
+// running is the turn of an instance that is under way. While code runs in it the
+// watchdog may take the instance over from its goroutine, which touches nothing of the
+// instance until end says that this has not happened. What the code does when it
+// finally goes on counts for nothing. It is used for one turn after another, until one
+// is taken over.
 type running struct {
 	in      *instance
 	items   []*inbound
@@ -39,21 +32,19 @@ var errOverrun = errors.New("engine: turn was given up")
 // begun is the time from which running.since counts.
 var begun = time.Now()
 
-func (w *watchdog) init() { w.m = map[*running]struct{}{} }
-
-func (w *watchdog) enter(in *instance, items []*inbound, dirty bool, release func()) *running {
-	r := &running{in: in, items: items, dirty: dirty, release: release}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.m[r] = struct{}{}
+// begin begins a turn. The caller owns the instance.
+func (in *instance) begin(items []*inbound, dirty bool, release func()) *running {
+	r := in.running.Load()
+	if r == nil {
+		r = &running{in: in}
+		in.running.Store(r)
+	}
+	r.items, r.dirty, r.release = items, dirty, release
 	return r
 }
 
-func (w *watchdog) leave(r *running) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.m, r)
-}
+// leave ends a turn that was not taken over.
+func (r *running) leave() { r.items, r.release, r.machine = nil, nil, nil }
 
 // begin says that code of m begins to run.
 func (r *running) begin(m *replay.Machine) {
@@ -66,16 +57,18 @@ func (r *running) begin(m *replay.Machine) {
 func (r *running) end() bool { return r.since.Swap(0) != overrun }
 
 // overruns returns the turns whose code has run for longer than limit, taken over.
-func (w *watchdog) overruns(limit time.Duration) []*running {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+func (s *instances) overruns(limit time.Duration) []*running {
 	var late []*running
-	for r := range w.m {
-		if t := r.since.Load(); t > 0 && time.Since(begun)-time.Duration(t) > limit && r.since.CompareAndSwap(t, overrun) {
-			delete(w.m, r)
+	now := time.Since(begun)
+	s.each(func(in *instance) {
+		r := in.running.Load()
+		if r == nil {
+			return
+		}
+		if t := r.since.Load(); t > 0 && now-time.Duration(t) > limit && r.since.CompareAndSwap(t, overrun) {
 			late = append(late, r)
 		}
-	}
+	})
 	return late
 }
 
@@ -97,7 +90,7 @@ func (e *Engine) watchTurns() {
 		if late {
 			continue // the whole process was paused, not a turn
 		}
-		for _, r := range e.watch.overruns(limit) {
+		for _, r := range e.instances.overruns(limit) {
 			e.takeOver(r)
 		}
 	}
@@ -107,6 +100,7 @@ func (e *Engine) watchTurns() {
 // goroutine.
 func (e *Engine) takeOver(r *running) {
 	in := r.in
+	in.running.Store(nil) // its goroutine keeps r
 	reason := fmt.Sprintf("a turn ran for longer than %v\n%s", e.opts.TurnLimit, r.machine.Stack())
 	if in.machine == r.machine {
 		in.machine = nil // its goroutine closes it

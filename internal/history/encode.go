@@ -45,6 +45,28 @@ func Append(dst []byte, t Turn) []byte {
 	return dst
 }
 
+// Size returns a number of bytes that Append does not need more than, for most turns
+// few more.
+func Size(t Turn) int {
+	size := 1 + 2*binary.MaxVarintLen64
+	for i := range t.Events {
+		e := &t.Events[i]
+		size += 2 + binary.MaxVarintLen32 // kind, fields and number
+		for _, n := range [...]int{len(e.Name), len(e.ID), len(e.Data), len(e.Options)} {
+			if n > 0 {
+				size += 4 + n
+			}
+		}
+		if f := e.Failure; f != nil {
+			size += 3*binary.MaxVarintLen64 + len(f.Type) + len(f.Message)
+		}
+		if e.Time != 0 || e.Num != 0 {
+			size += 2 * binary.MaxVarintLen64
+		}
+	}
+	return size
+}
+
 // AppendEvent appends the encoding of one event to dst.
 func AppendEvent(dst []byte, e *Event) []byte {
 	var fields byte

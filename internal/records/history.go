@@ -15,7 +15,7 @@ func turnKey(k InstanceKey, turn uint32) []byte {
 
 // PutTurn writes a turn of an instance's history.
 func PutTurn(w Writer, k InstanceKey, turn uint32, t history.Turn) {
-	w.Put(turnKey(k, turn), history.Append(nil, t))
+	w.Put(turnKey(k, turn), history.Append(make([]byte, 0, history.Size(t)), t))
 }
 
 // DropTurns removes the turns from and up to, but not including, end.

@@ -61,6 +61,15 @@ func (w *instanceWriter) string(n protowire.Number, s string) {
 	}
 }
 
+func (w *instanceWriter) tags(tags map[string]string) {
+	for _, name := range slices.Sorted(maps.Keys(tags)) {
+		var tag instanceWriter
+		tag.string(1, name)
+		tag.string(2, tags[name])
+		w.bytes(fieldTag, tag)
+	}
+}
+
 // encode returns the value of an instance record.
 func (in *Instance) encode() []byte {
 	w := append(make(instanceWriter, 0, 128), instanceUpgrades.current())
@@ -74,11 +83,8 @@ func (in *Instance) encode() []byte {
 		w.bytes(fieldFailure, history.AppendEvent(nil, &history.Event{Kind: history.Failed, Failure: in.Failure}))
 	}
 	w.bytes(fieldStatus, in.Status)
-	for _, name := range slices.Sorted(maps.Keys(in.Tags)) {
-		var tag instanceWriter
-		tag.string(1, name)
-		tag.string(2, in.Tags[name])
-		w.bytes(fieldTag, tag)
+	if len(in.Tags) > 0 {
+		w.tags(in.Tags)
 	}
 	w.string(fieldReason, in.Reason)
 	w.number(fieldParent, uint64(in.Parent))

@@ -5,7 +5,8 @@ import "encoding/binary"
 // Txn is one atomic change: every operation happens if every condition holds and
 // the lease, if any, is still held; otherwise nothing happens. Operations apply
 // in the order given. A Txn is not safe for concurrent use and must not be
-// changed after it was given to a store.
+// changed from when it was given to a store until the store has answered; the
+// store keeps nothing of it after that.
 type Txn struct {
 	// Lease, unless its name is empty, must be current for the commit to count.
 	Lease Lease

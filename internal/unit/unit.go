@@ -86,7 +86,7 @@ type Unit struct {
 	commits  []func()
 	discards []func()
 
-	trace map[string]string // set before user code runs
+	trace map[string]string // what is sent is part of it
 }
 
 // write is what the unit will do to one key: put a value, add to a counter, or,
@@ -114,7 +114,13 @@ func New(env *Env) *Unit {
 	return &Unit{env: env}
 }
 
+// Init makes u, which must be zero, an empty unit: for one that is part of something else.
+func (u *Unit) Init(env *Env) { u.env = env }
+
 type contextKey struct{}
+
+// IsKey reports whether a context keeps its unit under key: for contexts made by hand.
+func IsKey(key any) bool { return key == contextKey{} }
 
 // With returns a context that carries u. What u sends is part of the trace of ctx.
 func With(ctx context.Context, u *Unit) context.Context {
@@ -124,17 +130,38 @@ func With(ctx context.Context, u *Unit) context.Context {
 	return context.WithValue(ctx, contextKey{}, u)
 }
 
+// Trace makes what the unit of ctx sends from now on a part of the trace of ctx, until
+// undo is called: for a unit in which several events are handled one after another.
+func Trace(ctx context.Context) (undo func()) {
+	u, _ := ctx.Value(contextKey{}).(*Unit)
+	if u == nil || u.env.Trace == nil {
+		return func() {}
+	}
+	before := u.setTrace(u.env.Trace(ctx))
+	return func() { u.setTrace(before) }
+}
+
+func (u *Unit) setTrace(trace map[string]string) (before map[string]string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	before, u.trace = u.trace, trace
+	return before
+}
+
 // Traced returns headers with those of the unit's trace added. It does not change
 // headers.
 func (u *Unit) Traced(headers map[string]string) map[string]string {
-	if len(u.trace) == 0 {
+	u.mu.Lock()
+	trace := u.trace
+	u.mu.Unlock()
+	if len(trace) == 0 {
 		return headers
 	}
 	traced := maps.Clone(headers)
 	if traced == nil {
 		traced = map[string]string{}
 	}
-	maps.Copy(traced, u.trace)
+	maps.Copy(traced, trace)
 	return traced
 }
 
