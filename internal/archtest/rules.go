@@ -168,6 +168,7 @@ var rules = ruleset{
 				"test/powerloss",
 				"test/e2e",
 				"test/e2e/browser",
+				"test/e2e/live",
 				"scripts/testreport",
 				"docs/guides",
 			},
