@@ -177,6 +177,9 @@ func (b *batch[T, K, A]) store(g *group[T, K, A]) error {
 	}
 	first, last := b.shape.firstOf(g.id.start), b.shape.lastOf(g.id.start)
 	for w := first; w.start <= last.start; w = b.shape.window(w.start + b.shape.every) {
+		if w.end+b.shape.grace <= b.closed {
+			continue // it was forgotten
+		}
 		if err := b.note(key, w, stored == nil); err != nil {
 			return err
 		}
@@ -193,12 +196,9 @@ func (f *Function[T, K, A]) restore(data []byte) (window.State[T, A], error) {
 	return state, nil
 }
 
-// note notes that a window has changed, unless it was forgotten. Of a window that is
-// not new and not closed it is noted already that it will be looked at.
+// note notes that a window has changed. Of one that is not new and not closed it is noted
+// already that it will be looked at.
 func (b *batch[T, K, A]) note(key string, w span, isNew bool) error {
-	if w.end+b.shape.grace <= b.closed {
-		return nil
-	}
 	if isNew || w.end <= b.closed {
 		if err := records.PutWindowDue(b.u, b.Name, records.WindowDue{At: w.end, Key: key, Start: w.start}); err != nil {
 			return err

@@ -140,6 +140,12 @@ func (f *Function[T, K, A]) run(ctx context.Context) {
 func (f *Function[T, K, A]) rest(next int64, ended bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if next != never && f.base != nil {
+		f.timer.Reset(unixTime(next).Sub(f.Clock.Now()))
+		if f.Clock.Now().UnixNano() >= next { // it has moved on meanwhile
+			f.ask()
+		}
+	}
 	if len(f.wake) > 0 && !ended {
 		return
 	}
@@ -148,9 +154,6 @@ func (f *Function[T, K, A]) rest(next int64, ended bool) {
 		close(idle)
 	}
 	f.idle = nil
-	if next != never && f.base != nil {
-		f.timer.Reset(unixTime(next).Sub(f.Clock.Now()))
-	}
 }
 
 // view is what decides what is to be done.

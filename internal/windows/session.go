@@ -19,15 +19,15 @@ type session[T, A any] struct {
 	changed bool
 }
 
-// keySessions are the sessions of a key.
+// keySessions are the sessions of a key in one partition, in order.
 type keySessions[T, A any] struct {
 	key string
-	own []*session[T, A] // of this partition, in order
-	all []span           // of all partitions, joined
+	all []*session[T, A]
 }
 
-// sessions aggregates events into sessions. Everything is read before the first write:
-// scans of a unit with many writes are slow.
+// sessions aggregates events into sessions. An event is late by its own time, also if it
+// would be part of a session that is open: so a session that was forgotten cannot begin again.
+// Everything is read before the first write: scans of a unit with many writes are slow.
 func (b *batch[T, K, A]) sessions(events []*records.Event) error {
 	var (
 		order []*keySessions[T, A]
@@ -38,7 +38,7 @@ func (b *batch[T, K, A]) sessions(events []*records.Event) error {
 		if err != nil {
 			return err
 		}
-		if !ok {
+		if !ok || at+b.shape.size+b.shape.grace <= b.closed {
 			if err := b.routeLate(event); err != nil {
 				return err
 			}
@@ -53,20 +53,12 @@ func (b *batch[T, K, A]) sessions(events []*records.Event) error {
 			byKey[key] = s
 			order = append(order, s)
 		}
-		all, whole := join(slices.Clone(s.all), span{at, at + b.shape.size})
-		if whole.end+b.shape.grace <= b.closed {
-			if err := b.routeLate(event); err != nil {
-				return err
-			}
-			continue
-		}
-		s.all = all
 		if err := b.add(s, event, at); err != nil {
 			return err
 		}
 	}
 	for _, s := range order {
-		for _, one := range s.own {
+		for _, one := range s.all {
 			if err := b.storeSession(s.key, one); err != nil {
 				return err
 			}
@@ -83,10 +75,9 @@ func (b *batch[T, K, A]) load(k K) (*keySessions[T, A], error) {
 	}
 	s := &keySessions[T, A]{key: key}
 	err = records.ScanPanes(b.u, b.Name, key, math.MinInt64, math.MaxInt64, func(id records.PaneKey, p *records.Pane) bool {
-		at := span{id.Start, p.End}
-		s.all, _ = join(s.all, at)
 		if id.Partition == b.partition {
-			s.own = append(s.own, &session[T, A]{span: at, stored: []span{at}, changes: p.Changes, encoded: p.State})
+			at := span{id.Start, p.End}
+			s.all = append(s.all, &session[T, A]{span: at, stored: []span{at}, changes: p.Changes, encoded: p.State})
 		}
 		return true
 	})
@@ -98,12 +89,12 @@ func (b *batch[T, K, A]) load(k K) (*keySessions[T, A], error) {
 func (b *batch[T, K, A]) add(s *keySessions[T, A], event T, at int64) error {
 	grown := &session[T, A]{span: span{at, at + b.shape.size}, state: b.Aggregate(), changed: true}
 	from := 0
-	for from < len(s.own) && s.own[from].end <= grown.start {
+	for from < len(s.all) && s.all[from].end <= grown.start {
 		from++
 	}
 	until := from
-	for ; until < len(s.own) && s.own[until].overlaps(grown.span); until++ {
-		old := s.own[until]
+	for ; until < len(s.all) && s.all[until].overlaps(grown.span); until++ {
+		old := s.all[until]
 		if old.state == nil {
 			var err error
 			if old.state, err = b.restore(old.encoded); err != nil {
@@ -120,7 +111,7 @@ func (b *batch[T, K, A]) add(s *keySessions[T, A], event T, at int64) error {
 		grown.changes += old.changes
 	}
 	grown.state.Add(event)
-	s.own = slices.Replace(s.own, from, until, grown)
+	s.all = slices.Replace(s.all, from, until, grown)
 	return nil
 }
 

@@ -2,7 +2,6 @@ package windows
 
 import (
 	"math"
-	"slices"
 	"time"
 
 	"github.com/perdure/perdure/window"
@@ -82,19 +81,3 @@ func (s shape) keptUntil(pane int64) int64 { return pane + s.size + s.grace }
 
 // overlaps reports whether a and b have a moment in common.
 func (a span) overlaps(b span) bool { return a.start < b.end && b.start < a.end }
-
-// join adds s to spans that are in order and do not overlap. It returns them, and the
-// one that s is part of now.
-func join(spans []span, s span) ([]span, span) {
-	from, _ := slices.BinarySearchFunc(spans, s, func(a, s span) int {
-		if a.end <= s.start {
-			return -1
-		}
-		return 1
-	})
-	until := from
-	for ; until < len(spans) && spans[until].overlaps(s); until++ {
-		s = span{min(s.start, spans[until].start), max(s.end, spans[until].end)}
-	}
-	return slices.Replace(spans, from, until, s), s
-}
