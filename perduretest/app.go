@@ -56,7 +56,7 @@ func begin(t testing.TB, c perdure.Config, parts []perdure.Part, at crash) *App 
 		c.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
 	clk := clock.NewManual(start)
-	a := &App{t: t, config: c, parts: parts, clock: clk, memory: memory.New(&memory.Options{Now: clk.Now}), crash: at}
+	a := &App{t: t, config: c, parts: parts, clock: clk, memory: memory.New(nil), crash: at}
 	a.start()
 	t.Cleanup(func() {
 		a.stop()
