@@ -22,14 +22,29 @@ type Policy struct {
 	Multiplier   float64
 	// Timeout bounds one run; default 5 min, none if negative.
 	Timeout time.Duration
-	// Concurrency is how many events are handled at a time. Default 16.
+	// Concurrency is how many events are handled at a time. Default 64.
 	Concurrency int
+	// Rate bounds how many events are begun in a time. Default: no bound.
+	Rate Rate
+	// Break pauses the function after failures in a row. Default: never.
+	Break Break
+	// SkipDeadLetters lets events of one key go on behind one that became a dead
+	// letter. By default it holds its key until it is sent again or dropped.
+	SkipDeadLetters bool
 }
+
+// Rate bounds how many events a function begins in a time.
+type Rate = delivery.Rate
+
+// Break pauses a function after failures in a row: what it needs seems to be down, and
+// attempts would only be used up.
+type Break = delivery.Break
 
 func (p Policy) applyTrigger(f *eventFunction) {
 	f.policy = delivery.Policy{
 		Attempts: p.Attempts, Timeout: p.Timeout, Concurrency: p.Concurrency,
 		Backoff: delivery.Backoff{Initial: p.Initial, Max: p.Max, Multiplier: p.Multiplier},
+		Rate:    p.Rate, Break: p.Break, SkipDeadLetters: p.SkipDeadLetters,
 	}
 }
 
@@ -107,6 +122,12 @@ func (f *eventFunction) compile(env binding.Env, path, metadata []string) (*even
 	return &eventPlan{f, in, out}, nil
 }
 
+// handle is run of the event of a delivery.
+func (p *eventPlan) handle(ctx context.Context, d *delivery.Delivery, path, metadata map[string]string) error {
+	req := binding.NewEvent(path, metadata, d.Event)
+	return p.run(ctx, req.From(d.Function+"/"+d.ID.String(), d.Headers))
+}
+
 // run fills In, calls the function and writes Out, in the unit of ctx.
 func (p *eventPlan) run(ctx context.Context, req *binding.Request) error {
 	arg, err := p.input.Decode(ctx, req)
@@ -122,3 +143,8 @@ func (p *eventPlan) run(ctx context.Context, req *binding.Request) error {
 	}
 	return p.output.Store(ctx, req, arg, reflect.ValueOf(result))
 }
+
+// Extend gives the run of the function that ctx belongs to until d from now, instead of
+// what is left of its timeout: what long work calls now and then to go on. It fails
+// where no event is handled, and after the time was over.
+func Extend(ctx context.Context, d time.Duration) error { return delivery.Extend(ctx, d) }

@@ -16,7 +16,7 @@ import (
 // a hash of the function's name.
 func journalID(function string, at ref) []byte {
 	b := binary.BigEndian.AppendUint64(make([]byte, 0, poison.MaxID), uint64(at.Due))
-	b = append(b, at.ID[:]...)
+	b = append(append(b, at.Rank), at.ID[:]...)
 	return binary.BigEndian.AppendUint64(b, nameHash(function))
 }
 
@@ -47,12 +47,12 @@ func (d *Dispatcher) charge(ctx context.Context) error {
 
 func (d *Dispatcher) chargeEntry(ctx context.Context, id []byte) error {
 	var at ref
-	if len(id) != 8+len(at.ID)+8 {
+	if len(id) != 8+1+len(at.ID)+8 {
 		return nil // not of this release
 	}
-	at.Due = int64(binary.BigEndian.Uint64(id))
-	copy(at.ID[:], id[8:])
-	hash := binary.BigEndian.Uint64(id[8+len(at.ID):])
+	at.Due, at.Rank = int64(binary.BigEndian.Uint64(id)), id[8]
+	copy(at.ID[:], id[9:])
+	hash := binary.BigEndian.Uint64(id[9+len(at.ID):])
 	for _, f := range d.functions {
 		if nameHash(f.Name) != hash {
 			continue
@@ -80,12 +80,12 @@ func (d *Dispatcher) chargeDelivery(ctx context.Context, f *function, at ref) er
 		now := d.clock.Now()
 		if delivery.ProcessDeaths < f.policy.ProcessDeaths {
 			delivery.Fail(now, "the process died while it ran")
-			return records.PutDelivery(u, delivery)
+			return records.ReplaceDelivery(u, delivery)
 		}
 		reason := fmt.Sprintf("the process died %d times while it ran", delivery.ProcessDeaths)
 		delivery.Fail(now, reason)
 		letter = &DeadLetter{Delivery: *delivery, Cause: records.ProcessDied, Reason: reason, DeadAt: now}
-		return bury(u, at, letter)
+		return bury(u, f, letter)
 	})
 	if err == nil && letter != nil {
 		d.mourn(letter)

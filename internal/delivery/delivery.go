@@ -24,6 +24,7 @@ import (
 	"github.com/perdure/perdure/internal/clock"
 	"github.com/perdure/perdure/internal/poison"
 	"github.com/perdure/perdure/internal/records"
+	"github.com/perdure/perdure/internal/telemetry"
 	"github.com/perdure/perdure/internal/unit"
 )
 
@@ -83,10 +84,12 @@ type Config struct {
 	// OnDeadLetter, unless nil, is called once after an event was given up,
 	// unless the process dies in between. It must return soon.
 	OnDeadLetter func(DeadLetter)
-	// MaxRunning bounds the runs at a time of all functions; default 256.
+	// Telemetry is told of each run and dead letter. Nil tells nobody.
+	Telemetry *telemetry.Telemetry
+	// MaxRunning bounds the runs at a time of all functions; default 1024.
 	MaxRunning int
 	// Window is how many deliveries of a function memory knows of, at most;
-	// default 1024.
+	// default 4096.
 	Window int
 	// SweepEvery is how often the store is searched for deliveries whose
 	// commit was not heard of; default one minute.
@@ -107,10 +110,10 @@ func (c Config) withDefaults() (Config, error) {
 		c.Log = slog.Default()
 	}
 	if c.MaxRunning <= 0 {
-		c.MaxRunning = 256
+		c.MaxRunning = 1024
 	}
 	if c.Window <= 0 {
-		c.Window = 1024
+		c.Window = 4096
 	}
 	if c.SweepEvery <= 0 {
 		c.SweepEvery = time.Minute

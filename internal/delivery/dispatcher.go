@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/perdure/perdure/internal/clock"
 	"github.com/perdure/perdure/internal/poison"
 	"github.com/perdure/perdure/internal/records"
+	"github.com/perdure/perdure/internal/telemetry"
 	"github.com/perdure/perdure/internal/unit"
 )
 
@@ -26,6 +28,7 @@ type Dispatcher struct {
 	journal      *poison.Journal
 	log          *slog.Logger
 	onDeadLetter func(DeadLetter)
+	telemetry    *telemetry.Telemetry
 	maxRunning   int
 	window       int
 	sweepEvery   time.Duration
@@ -73,6 +76,7 @@ func New(c Config) (*Dispatcher, error) {
 		journal:      c.Journal,
 		log:          c.Log,
 		onDeadLetter: c.OnDeadLetter,
+		telemetry:    c.Telemetry,
 		maxRunning:   c.MaxRunning,
 		window:       c.Window,
 		sweepEvery:   c.SweepEvery,
@@ -119,21 +123,69 @@ func (d *Dispatcher) PublishWith(u *unit.Unit, topic string, event []byte, heade
 		if f.Accepts != nil && !f.Accepts(topic, event) {
 			continue
 		}
-		now := u.Now()
-		delivery := &Delivery{
-			Function:   f.Name,
-			ID:         d.arrivals.Next(now),
-			Topic:      topic,
-			Event:      event,
-			Headers:    headers,
-			EnqueuedAt: now,
-		}
-		if err := records.PutDelivery(u, delivery); err != nil {
+		err := d.Deliver(u, &Delivery{Function: f.Name, Topic: topic, Event: event, Headers: headers})
+		if err != nil {
 			return fmt.Errorf("publish %q: %w", topic, err)
 		}
-		u.OnCommit(func() { d.arrived(f, delivery.Ref()) })
 	}
 	return nil
+}
+
+// Deliver adds a delivery to u and gives it its id. It is handled after u has
+// committed, not before its NextAttempt; if nothing has its function's name, it stays
+// stored. EnqueuedAt is the unit's time unless it is set. It fits unit.Env.
+func (d *Dispatcher) Deliver(u *unit.Unit, delivery *Delivery) error {
+	now := u.Now()
+	if delivery.EnqueuedAt.IsZero() {
+		delivery.EnqueuedAt = now
+	}
+	if delivery.NextAttempt.After(now) {
+		delivery.ID = d.arrivals.At(delivery.NextAttempt)
+	} else {
+		delivery.ID, delivery.NextAttempt = d.arrivals.Next(now), time.Time{}
+	}
+	delivery.Headers = u.Traced(delivery.Headers)
+	d.wake(u, delivery)
+	return records.PutDelivery(u, delivery)
+}
+
+// Spill adds to u a delivery for a function whose events another part of the app
+// brings. With a cause the function has failed on the event once: it waits for its
+// next attempt, or is a dead letter at once, as the function's policy says. Without
+// one it was not tried, and waits its turn in its lane. It gets its id here.
+func (d *Dispatcher) Spill(u *unit.Unit, delivery *Delivery, cause error) error {
+	f := d.byName[delivery.Function]
+	if f == nil {
+		return fmt.Errorf("%w: %q is not registered", ErrBadFunction, delivery.Function)
+	}
+	now := u.Now()
+	delivery.ID = d.arrivals.Next(now)
+	if delivery.EnqueuedAt.IsZero() {
+		delivery.EnqueuedAt = now
+	}
+	if cause == nil {
+		d.wake(u, delivery)
+		return records.PutDelivery(u, delivery)
+	}
+	letter := f.failed(delivery, now, cause)
+	if letter == nil {
+		u.OnCommit(func() { d.logFailure(delivery, cause) })
+		d.wake(u, delivery)
+		return records.PutDelivery(u, delivery)
+	}
+	u.OnCommit(func() {
+		d.logFailure(&letter.Delivery, cause)
+		go d.mourn(letter) // the hook may wait for what commits u
+	})
+	return records.PutDeadLetter(u, letter, !f.policy.SkipDeadLetters)
+}
+
+// wake lets the function of a delivery hear of it when u has committed.
+func (d *Dispatcher) wake(u *unit.Unit, delivery *Delivery) {
+	if f := d.byName[delivery.Function]; f != nil {
+		at := delivery.Ref()
+		u.OnCommit(func() { d.arrived(f, at) })
+	}
 }
 
 // arrived notes a delivery that was committed.
@@ -144,7 +196,14 @@ func (d *Dispatcher) arrived(f *function, at ref) {
 		return // Start searches the store
 	}
 	f.arrived(at)
-	d.schedule()
+	d.scheduleOnly(f)
+}
+
+// freed notes that a dead letter left a lane.
+func (d *Dispatcher) freed(f *function, lane uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f.freeLane(lane)
 }
 
 // Start charges what was running when the last process died, then begins to run
@@ -184,7 +243,7 @@ func (d *Dispatcher) warnOrphans() error {
 		return err
 	}
 	for _, name := range names {
-		if d.byName[name] == nil {
+		if d.byName[name] == nil && !strings.HasPrefix(name, records.QueuePrefix) {
 			d.log.Warn("deliveries wait for a function that this program does not have", "function", name)
 		}
 	}

@@ -12,3 +12,6 @@ func (d *Dispatcher) InMemory(function string) int {
 
 // Delay returns the wait after a number of failed attempts.
 func (p Policy) Delay(failed int) time.Duration { return p.withDefaults().Backoff.delay(failed) }
+
+// Ref says where a delivery is stored.
+type Ref = ref

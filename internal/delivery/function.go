@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/perdure/perdure/internal/clock"
@@ -17,16 +18,28 @@ type function struct {
 	suspects []ref  // to be run alone: the process died while they ran
 
 	running map[ID]*run
+	lanes   map[uint64]*lane
+	bucket  bucket
+	breaker breaker
 	// abandoned counts runs that timed out or were cut short, and go on.
 	abandoned int
 
-	timer clock.Timer // fires when the first of those that wait is due
-	armed int64       // the due time it is set for; 0 if it is not
+	timer clock.Timer // fires when the function has something to do
+	armed time.Time   // when; zero if it is not set
 }
 
 // run is one delivery that is being run.
 type run struct {
+	// at is the delivery that was taken out.
 	at ref
+	// head is the one that is run: the first one of at's lane, or at. It belongs to
+	// the run until that has ended.
+	head ref
+	// after is the place from which the lane is searched for its first one.
+	after ID
+	// next is the one behind head in its lane.
+	next    ref
+	hasNext bool
 	// release, unless nil, ends the time in which no other suspect is run.
 	release func()
 	// again is what was noted of the same delivery meanwhile, such as that it
@@ -35,12 +48,16 @@ type run struct {
 }
 
 func newFunction(f Function, limit int) *function {
+	p := f.Policy.withDefaults()
 	return &function{
 		Function: f,
-		policy:   f.Policy.withDefaults(),
+		policy:   p,
 		ready:    window{limit: limit},
 		waiting:  window{limit: limit},
 		running:  map[ID]*run{},
+		lanes:    map[uint64]*lane{},
+		bucket:   bucket{rate: p.Rate},
+		breaker:  breaker{policy: p.Break},
 	}
 }
 
@@ -48,6 +65,7 @@ func newFunction(f Function, limit int) *function {
 func (f *function) reset() {
 	f.ready.reset()
 	f.waiting.reset()
+	f.resetLanes()
 }
 
 // windowOf returns the window of what is stored at at.
@@ -64,7 +82,9 @@ func (f *function) arrived(at ref) {
 		r.again = append(r.again, at)
 		return
 	}
-	f.windowOf(at).add(at)
+	if !f.noteInLane(at) {
+		f.windowOf(at).add(at)
+	}
 }
 
 // full reports whether no more may run. Runs that were given up but go on hold
@@ -74,8 +94,25 @@ func (f *function) full() bool {
 	return len(f.running) >= allowed
 }
 
-// next takes out the delivery that is to be run next: the older one of the first
-// that is ready and the first of those whose wait is over.
+// blocked reports whether nothing may be started for the sake of the function's rate
+// or circuit, and until when; the zero time stands for the end of a run.
+func (f *function) blocked(now time.Time) (until time.Time, blocked bool) {
+	if until, blocked = f.breaker.blocked(now); blocked {
+		return until, true
+	}
+	return f.bucket.blocked(now)
+}
+
+// suspect returns the first of those that are to be run alone.
+func (f *function) suspect() (ref, bool) {
+	if len(f.suspects) == 0 || f.isBusy(f.suspects[0].Lane) {
+		return ref{}, false
+	}
+	return f.suspects[0], true
+}
+
+// next takes out the delivery that is to be run next: of the first that is ready and
+// the first of those whose wait is over, the more urgent one, then the older one.
 func (f *function) next(now time.Time) (ref, bool) {
 	for {
 		ready, isReady := f.ready.first()
@@ -83,29 +120,27 @@ func (f *function) next(now time.Time) (ref, bool) {
 		from := &f.ready
 		at := ready
 		switch due := isLater && later.Due <= now.UnixNano(); {
-		case due && (!isReady || later.ID.Compare(ready.ID) < 0):
+		case due && (!isReady || cmp.Or(cmp.Compare(later.Rank, ready.Rank), later.ID.Compare(ready.ID)) < 0):
 			from, at = &f.waiting, later
 		case !isReady:
 			return ref{}, false
 		}
 		from.drop()
-		if f.running[at.ID] == nil { // else it is a note of what was there before
+		if f.running[at.ID] == nil && f.mayEnterLane(at, now) { // else it is a note of what was there before, or has to wait
 			return at, true
 		}
 	}
 }
 
-// setTimer lets wake be called when the first of those that wait is due.
-func (f *function) setTimer(c clock.Clock, now time.Time, wake func()) {
-	first, ok := f.waiting.first()
-	if !ok || f.armed == first.Due {
+// setTimer lets wake be called at a time, unless it is zero.
+func (f *function) setTimer(c clock.Clock, now, at time.Time, wake func()) {
+	if at.IsZero() || f.armed.Equal(at) {
 		return
 	}
-	f.armed = first.Due
-	wait := time.Unix(0, first.Due).Sub(now)
+	f.armed = at
 	if f.timer == nil {
-		f.timer = c.AfterFunc(wait, wake)
+		f.timer = c.AfterFunc(at.Sub(now), wake)
 	} else {
-		f.timer.Reset(wait)
+		f.timer.Reset(at.Sub(now))
 	}
 }

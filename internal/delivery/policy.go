@@ -16,13 +16,20 @@ type Policy struct {
 	Backoff Backoff
 	// Timeout bounds one run; default 5 minutes, none if negative.
 	Timeout time.Duration
-	// Concurrency is how many deliveries run at a time; default 16. Runs that
+	// Concurrency is how many deliveries run at a time; default 64. Runs that
 	// timed out and do not heed their context come on top, as many again at
 	// most.
 	Concurrency int
 	// ProcessDeaths is after how many deaths of the process during its run an
 	// event is given up; default 3.
 	ProcessDeaths int
+	// Rate bounds how many runs begin in a time.
+	Rate Rate
+	// Break pauses the function after failures in a row.
+	Break Break
+	// SkipDeadLetters lets a lane go on behind a dead letter, which otherwise holds
+	// it.
+	SkipDeadLetters bool
 }
 
 // Backoff is a wait that grows with each failed attempt. The zero value means the
@@ -44,7 +51,11 @@ func (p Policy) withDefaults() Policy {
 		p.Timeout = 5 * time.Minute
 	}
 	if p.Concurrency <= 0 {
-		p.Concurrency = 16
+		p.Concurrency = 64
+	}
+	p.Rate.Burst = max(p.Rate.Burst, 1)
+	if p.Break.Pause <= 0 {
+		p.Break.Pause = 30 * time.Second
 	}
 	if p.ProcessDeaths <= 0 {
 		p.ProcessDeaths = 3

@@ -7,10 +7,13 @@ import (
 	"runtime/debug"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"github.com/perdure/perdure/internal/failpoint"
 	"github.com/perdure/perdure/internal/poison"
 	"github.com/perdure/perdure/internal/records"
 	"github.com/perdure/perdure/internal/store"
+	"github.com/perdure/perdure/internal/telemetry"
 	"github.com/perdure/perdure/internal/unit"
 )
 
@@ -23,15 +26,22 @@ var errGoexit = errors.New("perdure: function called runtime.Goexit")
 
 // result is how a run ended.
 type result struct {
-	kind kind
-	at   ref   // again: where the delivery is stored now
-	err  error // storeFailed, failed: why
+	kind    kind
+	outcome outcome
+	at      ref   // again: where the delivery is stored now
+	err     error // storeFailed, failed: why
+
+	// Of a lane:
+	held    bool // its first one is a dead letter, or cannot be run at all
+	next    ref  // the one behind that which was run
+	hasNext bool
 }
 
 type kind int
 
 const (
 	done        kind = iota // the delivery is handled, given up or gone
+	blocked                 // the first one of its lane waits or is a dead letter
 	again                   // it is stored elsewhere, to be run again
 	suspect                 // it must be run alone
 	storeFailed             // nothing is known to have changed
@@ -42,6 +52,12 @@ const (
 
 // run runs a delivery until it is handled, or has failed.
 func (d *Dispatcher) run(f *function, r *run) result {
+	res := d.tries(f, r)
+	res.next, res.hasNext = r.next, r.hasNext
+	return res
+}
+
+func (d *Dispatcher) tries(f *function, r *run) result {
 	for conflicts := 1; ; conflicts++ {
 		res := d.attempt(f, r)
 		if res.kind == conflicted {
@@ -76,53 +92,66 @@ func (d *Dispatcher) wait(wait time.Duration) bool {
 // commits it.
 func (d *Dispatcher) attempt(f *function, r *run) result {
 	u := unit.New(d.env)
-	delivery, err := records.GetDelivery(u, f.Name, r.at)
+	if r.at.Lane != 0 {
+		first, err := d.lookUpLane(u, f, r)
+		switch {
+		case err != nil:
+			return discard(u, result{kind: storeFailed, err: err})
+		case first.Ref.ID == ID{}:
+			return discard(u, result{kind: done})
+		case first.Dead:
+			return discard(u, result{kind: blocked, held: true})
+		case first.Ref.Due > d.clock.Now().UnixNano():
+			return discard(u, result{kind: blocked, at: first.Ref})
+		}
+	}
+	delivery, err := records.GetDelivery(u, f.Name, r.head)
 	switch {
 	case errors.Is(err, records.ErrUnreadableDelivery):
 		d.logUnreadable(f, r, err)
-		return discard(u, done, nil)
+		return discard(u, result{kind: done, held: true})
 	case err != nil:
-		return discard(u, storeFailed, err)
+		return discard(u, result{kind: storeFailed, err: err})
 	case delivery == nil:
-		return discard(u, done, nil)
+		return discard(u, result{kind: done})
 	case delivery.ProcessDeaths > 0 && r.release == nil:
-		return discard(u, suspect, nil)
+		return discard(u, result{kind: suspect, held: true})
 	}
 	// Before the function's own writes, so that these cannot leave it no room.
-	if err := records.DeleteDelivery(u, f.Name, r.at); err != nil {
-		return discard(u, storeFailed, err)
+	if err := records.DeleteDelivery(u, delivery); err != nil {
+		return discard(u, result{kind: storeFailed, err: err})
 	}
 	err = d.call(f, u, delivery)
 	switch {
 	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrOutcomeUnknown):
-		return discard(u, storeFailed, err)
+		return discard(u, result{kind: storeFailed, err: err})
 	case err != nil:
-		return discard(u, failed, err)
+		return discard(u, result{kind: failed, err: err})
 	}
 	return d.commit(u)
 }
 
 // discard ends a unit that is known not to commit.
-func discard(u *unit.Unit, k kind, err error) result {
+func discard(u *unit.Unit, res result) result {
 	u.Discarded()
-	return result{kind: k, err: err}
+	return res
 }
 
 func (d *Dispatcher) commit(u *unit.Unit) result {
 	var txn store.Txn
 	if err := u.Seal(&txn); err != nil {
-		return discard(u, failed, err)
+		return discard(u, result{kind: failed, err: err})
 	}
 	switch err := d.committer.Commit(context.WithoutCancel(d.base), &txn); {
 	case err == nil:
 		u.Committed()
-		return result{kind: done}
+		return result{kind: done, outcome: succeeded}
 	case errors.Is(err, store.ErrConflict):
-		return discard(u, conflicted, err)
+		return discard(u, result{kind: conflicted, err: err})
 	case errors.Is(err, store.ErrMalformed):
-		return discard(u, failed, err)
+		return discard(u, result{kind: failed, err: err})
 	case errors.Is(err, store.ErrLeaseLost):
-		return discard(u, storeFailed, err)
+		return discard(u, result{kind: storeFailed, err: err})
 	default:
 		// The outcome may be unknown: what was staged is left to the collector.
 		// If the unit committed, the next run finds no delivery.
@@ -131,8 +160,13 @@ func (d *Dispatcher) commit(u *unit.Unit) result {
 }
 
 // call runs the function's code and waits for it, as long as it may take.
-func (d *Dispatcher) call(f *function, u *unit.Unit, delivery *Delivery) error {
-	ctx, cancel := context.WithCancelCause(unit.With(d.base, u))
+func (d *Dispatcher) call(f *function, u *unit.Unit, delivery *Delivery) (failure error) {
+	lease := NewLease(d.clock, f.policy.Timeout)
+	defer lease.End()
+	traced, end := d.telemetry.Begin(d.base, telemetry.Function, f.Name, delivery.Headers,
+		attribute.String("messaging.message.id", delivery.ID.String()), attribute.Int("perdure.attempt", delivery.Attempts+1))
+	defer func() { end(failure) }()
+	ctx, cancel := context.WithCancelCause(WithLease(unit.With(traced, u), lease))
 	ended := make(chan error, 1)
 	go func() {
 		slot := d.journal.Enter(poison.Delivery, journalID(f.Name, delivery.Ref()))
@@ -149,19 +183,13 @@ func (d *Dispatcher) call(f *function, u *unit.Unit, delivery *Delivery) error {
 		failpoint.Hit(failpoint.DeliveryRan)
 	}()
 
-	var late <-chan time.Time
-	if f.policy.Timeout > 0 {
-		timer := d.clock.NewTimer(f.policy.Timeout)
-		defer timer.Stop()
-		late = timer.C()
-	}
 	var cut error
 	select {
 	case err := <-ended:
 		cancel(nil)
 		return err
-	case <-late:
-		cut = fmt.Errorf("%w after %v", ErrTimeout, f.policy.Timeout)
+	case <-lease.Expired():
+		cut = fmt.Errorf("%w after %v", ErrTimeout, lease.Length())
 	case <-d.base.Done():
 		cut = ErrStopping
 	}
@@ -200,44 +228,51 @@ func (d *Dispatcher) fail(f *function, r *run, cause error) result {
 		if err != nil {
 			return err
 		}
-		delivery, err := records.GetDelivery(u, f.Name, r.at)
+		delivery, err := records.GetDelivery(u, f.Name, r.head)
 		if err != nil || delivery == nil {
 			return err
 		}
-		now := d.clock.Now()
-		delivery.Attempts++
-		delivery.Fail(now, cause.Error())
-		switch {
-		case IsPermanent(cause):
-			letter = &DeadLetter{Delivery: *delivery, Cause: records.PermanentError, Reason: cause.Error(), DeadAt: now}
-		case delivery.Attempts >= f.policy.Attempts:
-			reason := fmt.Sprintf("%d attempts failed, the last one: %s", delivery.Attempts, cause)
-			letter = &DeadLetter{Delivery: *delivery, Cause: records.AttemptsExhausted, Reason: reason, DeadAt: now}
-		default:
-			next = delivery
-			next.NextAttempt = now.Add(f.policy.Backoff.delay(next.Attempts))
-			if err := records.DeleteDelivery(u, f.Name, r.at); err != nil {
-				return err
-			}
-			return records.PutDelivery(u, next)
+		if letter = f.failed(delivery, d.clock.Now(), cause); letter != nil {
+			return bury(u, f, letter)
 		}
-		return bury(u, r.at, letter)
+		next = delivery
+		return records.MoveDelivery(u, next, r.head)
 	})
+	outcome := broke
+	if IsPermanent(cause) {
+		outcome = refused
+	}
 	switch {
 	case errors.Is(err, records.ErrUnreadableDelivery):
 		d.logUnreadable(f, r, err)
-		return result{kind: done}
+		return result{kind: done, held: true}
 	case err != nil:
 		return result{kind: storeFailed, err: err}
 	case letter != nil:
 		d.logFailure(&letter.Delivery, cause)
 		d.mourn(letter)
-		return result{kind: done}
+		return result{kind: done, outcome: outcome, held: !f.policy.SkipDeadLetters}
 	case next != nil:
 		d.logFailure(next, cause)
-		return result{kind: again, at: next.Ref()}
+		return result{kind: again, outcome: outcome, at: next.Ref()}
 	}
-	return result{kind: done}
+	return result{kind: done, outcome: outcome}
+}
+
+// failed notes on a delivery that an attempt failed at now: it waits for its next
+// attempt then, unless it is given up, as the dead letter that is returned.
+func (f *function) failed(delivery *Delivery, now time.Time, cause error) *DeadLetter {
+	delivery.Attempts++
+	delivery.Fail(now, cause.Error())
+	switch {
+	case IsPermanent(cause):
+		return &DeadLetter{Delivery: *delivery, Cause: records.PermanentError, Reason: cause.Error(), DeadAt: now}
+	case delivery.Attempts >= f.policy.Attempts:
+		reason := fmt.Sprintf("%d attempts failed, the last one: %s", delivery.Attempts, cause)
+		return &DeadLetter{Delivery: *delivery, Cause: records.AttemptsExhausted, Reason: reason, DeadAt: now}
+	}
+	delivery.NextAttempt = now.Add(f.policy.Backoff.delay(delivery.Attempts))
+	return nil
 }
 
 func (d *Dispatcher) logFailure(delivery *Delivery, cause error) {
@@ -249,21 +284,22 @@ func (d *Dispatcher) logFailure(delivery *Delivery, cause error) {
 }
 
 func (d *Dispatcher) logUnreadable(f *function, r *run, err error) {
-	d.log.Error("a delivery cannot be read and stays stored", "function", f.Name, "id", r.at.ID, "error", err)
+	d.log.Error("a delivery cannot be read and stays stored", "function", f.Name, "id", r.head.ID, "error", err)
 }
 
-// bury replaces the delivery at at by a dead letter.
-func bury(u *unit.Unit, at ref, letter *DeadLetter) error {
-	if err := records.DeleteDelivery(u, letter.Function, at); err != nil {
+// bury replaces the delivery, as it was read in u, by a dead letter.
+func bury(u *unit.Unit, f *function, letter *DeadLetter) error {
+	if err := records.DeleteDelivery(u, &letter.Delivery); err != nil {
 		return err
 	}
-	return records.PutDeadLetter(u, letter)
+	return records.PutDeadLetter(u, letter, !f.policy.SkipDeadLetters)
 }
 
 // mourn tells of a dead letter that was committed.
 func (d *Dispatcher) mourn(letter *DeadLetter) {
 	d.log.Warn("event became a dead letter", "function", letter.Function, "id", letter.ID, "topic", letter.Topic,
 		"cause", letter.Cause, "attempts", letter.Attempts, "process_deaths", letter.ProcessDeaths)
+	d.telemetry.DeadLetter(letter.Function, letter.Cause.String())
 	if d.onDeadLetter == nil {
 		return
 	}

@@ -14,7 +14,6 @@ func (d *Dispatcher) schedule() {
 		for refused := 0; refused < len(d.functions) && d.running < d.maxRunning; {
 			f := d.functions[d.turn%len(d.functions)]
 			d.turn++
-			d.fill(f)
 			if d.startNext(f, now) {
 				refused = 0
 			} else {
@@ -22,6 +21,22 @@ func (d *Dispatcher) schedule() {
 			}
 		}
 	}
+	d.noteIdle()
+}
+
+// scheduleOnly starts what may run of one function, when the others have nothing to
+// wait for. The caller holds the mutex.
+func (d *Dispatcher) scheduleOnly(f *function) {
+	if d.state == started && !d.paused {
+		for now := d.clock.Now(); d.running < d.maxRunning && d.startNext(f, now); {
+		}
+	}
+	d.noteIdle()
+}
+
+// noteIdle tells those who wait for it when there is nothing to do. The caller holds
+// the mutex.
+func (d *Dispatcher) noteIdle() {
 	if len(d.idle) > 0 && d.isIdle() {
 		for _, idle := range d.idle {
 			close(idle)
@@ -32,23 +47,30 @@ func (d *Dispatcher) schedule() {
 
 // startNext starts a run of f, if there is something to run.
 func (d *Dispatcher) startNext(f *function, now time.Time) bool {
+	d.fill(f)
 	if f.full() {
 		return false
 	}
-	if len(f.suspects) > 0 {
+	if until, blocked := f.blocked(now); blocked {
+		f.setTimer(d.clock, now, until, func() { d.due(f) })
+		return false
+	}
+	if at, ok := f.suspect(); ok {
 		if release := d.alone(); release != nil {
-			at := f.suspects[0]
 			f.suspects = f.suspects[1:]
-			d.start(f, &run{at: at, release: release})
+			d.start(f, &run{at: at, release: release}, now)
 			return true
 		}
 	}
 	at, ok := f.next(now)
 	if !ok {
-		f.setTimer(d.clock, now, func() { d.wake(f) })
+		d.fill(f) // it may have taken out what waits for its lane
+		if first, waits := f.waiting.first(); waits {
+			f.setTimer(d.clock, now, time.Unix(0, first.Due), func() { d.due(f) })
+		}
 		return false
 	}
-	d.start(f, &run{at: at})
+	d.start(f, &run{at: at}, now)
 	return true
 }
 
@@ -67,9 +89,13 @@ func (d *Dispatcher) alone() (release func()) {
 	return release
 }
 
-func (d *Dispatcher) start(f *function, r *run) {
+func (d *Dispatcher) start(f *function, r *run, now time.Time) {
 	f.running[r.at.ID] = r
 	d.running++
+	r.head = r.at
+	r.after = f.enterLane(r.at)
+	f.bucket.take(now)
+	f.breaker.started()
 	d.work.Go(func() { d.finish(f, r, d.run(f, r)) })
 }
 
@@ -81,25 +107,48 @@ func (d *Dispatcher) finish(f *function, r *run, res result) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(f.running, r.at.ID)
+	wasFull := d.running >= d.maxRunning
 	d.running--
+	d.judge(f, res)
 	switch res.kind {
-	case done:
+	case done, blocked:
 		d.faults = 0
 	case again:
 		d.faults = 0
-		f.arrived(res.at)
+		r.again = append(r.again, res.at)
 	case suspect:
-		f.suspects = append(f.suspects, r.at)
+		f.suspects = append(f.suspects, r.head)
 	case storeFailed:
-		f.arrived(r.at)
+		r.again = append(r.again, r.at)
 		d.pause(f.Name, res.err)
 	case cutShort:
 		d.cutShort++
 	}
+	f.leaveLane(r, res)
 	for _, at := range r.again {
 		f.arrived(at)
 	}
-	d.schedule()
+	if wasFull || res.kind == storeFailed {
+		d.schedule()
+	} else {
+		d.scheduleOnly(f)
+	}
+}
+
+// judge notes for the function's rate and circuit whether it ran, and how that ended.
+// The caller holds the mutex.
+func (d *Dispatcher) judge(f *function, res result) {
+	now := d.clock.Now()
+	if res.outcome == notRun {
+		f.bucket.giveBack()
+	}
+	switch f.breaker.ended(res.outcome, now) {
+	case opened:
+		d.log.Warn("event function pauses after failures in a row", "function", f.Name,
+			"failures", f.breaker.failures, "until", f.breaker.until)
+	case closed:
+		d.log.Info("event function goes on after its pause", "function", f.Name)
+	}
 }
 
 // pause stops starting runs for a while after the store failed. What failed for
@@ -121,11 +170,12 @@ func (d *Dispatcher) pause(function string, err error) {
 	})
 }
 
-// wake is called when the first of those that wait is due.
-func (d *Dispatcher) wake(f *function) {
+// due is called when the first of those that wait is due, or the function may run
+// again.
+func (d *Dispatcher) due(f *function) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	f.armed = 0
+	f.armed = time.Time{}
 	d.schedule()
 }
 
@@ -204,10 +254,13 @@ func (d *Dispatcher) isIdle() bool {
 	if d.state != started || d.running > 0 || d.paused {
 		return false
 	}
-	now := d.clock.Now().UnixNano()
+	now := d.clock.Now()
 	for _, f := range d.functions {
+		if _, blocked := f.blocked(now); blocked {
+			continue
+		}
 		due, hasDue := f.waiting.first()
-		if len(f.ready.refs) > 0 || len(f.suspects) > 0 || hasDue && due.Due <= now ||
+		if len(f.ready.refs) > 0 || len(f.suspects) > 0 || hasDue && due.Due <= now.UnixNano() ||
 			f.ready.partial || f.waiting.filling {
 			return false
 		}

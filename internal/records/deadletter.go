@@ -83,12 +83,23 @@ func decodeDeadLetter(function string, id DeliveryID, value []byte) (*DeadLetter
 	return l, nil
 }
 
-// PutDeadLetter writes a dead letter that was not there, and counts it.
-func PutDeadLetter(u Unit, l *DeadLetter) error {
-	if err := u.Put(deadLetterKey(l.Function, l.ID), l.encode()); err != nil {
+// PutDeadLetter writes a dead letter that was not there, and counts it. With hold it
+// keeps its place in its lane, so that what is behind it there waits.
+func PutDeadLetter(u Unit, l *DeadLetter, hold bool) error {
+	if err := ReplaceDeadLetter(u, l); err != nil {
 		return err
 	}
+	if hold && l.Lane != "" {
+		if err := holdLane(u, l.Function, l.Ref()); err != nil {
+			return err
+		}
+	}
 	return u.Add(deadLetterCountKey(l.Function, l.Cause), 1)
+}
+
+// ReplaceDeadLetter writes a dead letter again that is there.
+func ReplaceDeadLetter(u Unit, l *DeadLetter) error {
+	return u.Put(deadLetterKey(l.Function, l.ID), l.encode())
 }
 
 // GetDeadLetter returns a dead letter, or nil. That it is so is validated at
@@ -102,10 +113,15 @@ func GetDeadLetter(u Unit, function string, id DeliveryID) (*DeadLetter, error) 
 }
 
 // DeleteDeadLetter removes a dead letter that GetDeadLetter answered in the same
-// unit.
+// unit, and lets the lane go on that it held.
 func DeleteDeadLetter(u Unit, l *DeadLetter) error {
 	if err := u.Delete(deadLetterKey(l.Function, l.ID)); err != nil {
 		return err
+	}
+	if l.Lane != "" {
+		if err := freeLane(u, l.Function, l.Ref()); err != nil {
+			return err
+		}
 	}
 	return u.Add(deadLetterCountKey(l.Function, l.Cause), -1)
 }

@@ -23,8 +23,9 @@ func TestDeadLetterRoundTrip(t *testing.T) {
 			Reason:   rapid.StringN(0, 50, 200).Draw(t, "reason"),
 			DeadAt:   times().Draw(t, "dead"),
 		}
+		hold := rapid.Bool().Draw(t, "hold")
 		l.NextAttempt = l.DeadAt // of no meaning any more
-		b.must(t, func(u *unit.Unit) error { return records.PutDeadLetter(u, l) })
+		b.must(t, func(u *unit.Unit) error { return records.PutDeadLetter(u, l, hold) })
 		b.must(t, func(u *unit.Unit) error {
 			got, err := records.GetDeadLetter(u, l.Function, l.ID)
 			if err != nil {
@@ -59,7 +60,7 @@ func TestListAndCountDeadLetters(t *testing.T) {
 		b.must(t, func(u *unit.Unit) error {
 			return records.PutDeadLetter(u, &records.DeadLetter{
 				Delivery: records.Delivery{Function: function, ID: records.DeliveryID{id}}, Cause: cause,
-			})
+			}, false)
 		})
 	}
 	put("g", 1, records.PermanentError)

@@ -13,9 +13,15 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/perdure/perdure/internal/store"
 	"github.com/perdure/perdure/internal/tuple"
 )
+
+// QueuePrefix begins the function names under which the messages of queues are stored.
+// They stay there, whether a function takes them or not.
+const QueuePrefix = "queue/"
+
+// MaxPriority is the greatest Delivery.Priority.
+const MaxPriority = 9
 
 // The bounds of what a delivery keeps of its failures.
 const (
@@ -53,6 +59,12 @@ func ParseDeliveryID(s string) (DeliveryID, error) {
 // Compare orders ids by arrival.
 func (id DeliveryID) Compare(o DeliveryID) int { return bytes.Compare(id[:], o[:]) }
 
+// Time returns when what the id names was to be handled first, which is its arrival
+// unless it was delayed.
+func (id DeliveryID) Time() time.Time {
+	return time.Unix(0, int64(binary.BigEndian.Uint64(id[:8]))).UTC()
+}
+
 // Arrivals hands out the ids of deliveries. It is safe for concurrent use.
 type Arrivals struct{ last atomic.Int64 }
 
@@ -63,26 +75,38 @@ func (a *Arrivals) Next(now time.Time) DeliveryID {
 		last := a.last.Load()
 		next := max(now.UnixNano(), last+1)
 		if a.last.CompareAndSwap(last, next) {
-			var id DeliveryID
-			binary.BigEndian.PutUint64(id[:8], uint64(next))
-			binary.BigEndian.PutUint64(id[8:], rand.Uint64())
-			return id
+			return newDeliveryID(next)
 		}
 	}
 }
 
+// At returns the id of a delivery that is not to be handled before a later time: in its
+// lane it takes the place that it would have if it arrived then.
+func (a *Arrivals) At(later time.Time) DeliveryID { return newDeliveryID(later.UnixNano()) }
+
+func newDeliveryID(nanos int64) DeliveryID {
+	var id DeliveryID
+	binary.BigEndian.PutUint64(id[:8], uint64(nanos))
+	binary.BigEndian.PutUint64(id[8:], rand.Uint64())
+	return id
+}
+
 // DeliveryRef says where a delivery is stored: among those that are to be handled
-// now, in the order of arrival, or among those that wait, in the order in which
-// they are due.
+// now, by priority and then in the order of arrival, or among those that wait, in
+// the order in which they are due.
 type DeliveryRef struct {
 	// Due, unless zero, is when the next attempt is due, in Unix nanoseconds.
 	Due int64
-	ID  DeliveryID
+	// Rank is MaxPriority less the priority: what is urgent sorts first.
+	Rank uint8
+	ID   DeliveryID
+	// Lane is the LaneHash of the delivery's lane. It is no part of the place.
+	Lane uint64
 }
 
 // Compare orders refs as they are stored.
 func (r DeliveryRef) Compare(o DeliveryRef) int {
-	return cmp.Or(cmp.Compare(r.Due, o.Due), r.ID.Compare(o.ID))
+	return cmp.Or(cmp.Compare(r.Due, o.Due), cmp.Compare(r.Rank, o.Rank), r.ID.Compare(o.ID))
 }
 
 // FailedAttempt is what is kept of an attempt that failed.
@@ -96,6 +120,12 @@ type Delivery struct {
 	// Function is the name of the function.
 	Function string
 	ID       DeliveryID
+	// Lane, unless empty, is the key within which deliveries of the function are
+	// handled one after another, in the order of their ids.
+	Lane string
+	// Priority is 0 to MaxPriority; greater ones are handled first, except that
+	// a lane keeps its order.
+	Priority uint8
 	// Topic is what the event was published as.
 	Topic string
 	// Event is the encoded event. It must not be changed.
@@ -116,10 +146,11 @@ type Delivery struct {
 
 // Ref returns where the delivery is stored.
 func (d *Delivery) Ref() DeliveryRef {
-	if d.NextAttempt.IsZero() {
-		return DeliveryRef{ID: d.ID}
+	ref := DeliveryRef{Rank: MaxPriority - min(d.Priority, MaxPriority), ID: d.ID, Lane: LaneHash(d.Lane)}
+	if !d.NextAttempt.IsZero() {
+		ref.Due = d.NextAttempt.UnixNano()
 	}
-	return DeliveryRef{Due: d.NextAttempt.UnixNano(), ID: d.ID}
+	return ref
 }
 
 // LastError returns the text of the latest failure; empty without one.
@@ -143,15 +174,21 @@ func clip(text string) string {
 
 // deliveryUpgrades has no step yet: format 1 is
 //
-//	process deaths uint64, attempts uint64, topic string, enqueued time,
+//	lane hash uint64, priority byte,
+//	process deaths uint64, attempts uint64, lane string, topic string, enqueued time,
 //	then for each header, by name: true, name string, value string; false,
 //	then for each failure: true, time, text string; false, then the event
+//
+// The hash and the priority come first so that a scan finds them at fixed places.
 var deliveryUpgrades upgrades
 
 func (d *Delivery) encode() []byte {
-	b := append(make([]byte, 0, 64+len(d.Event)), deliveryUpgrades.current())
+	b := append(make([]byte, 0, 80+len(d.Lane)+len(d.Topic)+len(d.Event)), deliveryUpgrades.current())
+	b = tuple.AppendUint64(b, LaneHash(d.Lane))
+	b = append(b, min(d.Priority, MaxPriority))
 	b = tuple.AppendUint64(b, uint64(d.ProcessDeaths))
 	b = tuple.AppendUint64(b, uint64(d.Attempts))
+	b = tuple.AppendString(b, d.Lane)
 	b = tuple.AppendString(b, d.Topic)
 	b = tuple.AppendTime(b, d.EnqueuedAt)
 	names := make([]string, 0, len(d.Headers))
@@ -174,6 +211,12 @@ func (d *Delivery) encode() []byte {
 	return append(b, d.Event...)
 }
 
+// The part of a delivery's value at fixed places, after its format.
+const (
+	laneHashSize = 8
+	deliveryHead = laneHashSize + 1
+)
+
 func unreadable(function string, id DeliveryID, err error) error {
 	return fmt.Errorf("%w: %s of function %q: %w", ErrUnreadableDelivery, id, function, err)
 }
@@ -184,13 +227,16 @@ func decodeDelivery(function string, ref DeliveryRef, value []byte) (*Delivery, 
 	if err != nil {
 		return nil, unreadable(function, ref.ID, err)
 	}
-	t := tuple.Decode(body)
-	d := &Delivery{Function: function, ID: ref.ID}
+	if len(body) < deliveryHead {
+		return nil, unreadable(function, ref.ID, errors.New("it is cut off"))
+	}
+	t := tuple.Decode(body[deliveryHead:])
+	d := &Delivery{Function: function, ID: ref.ID, Priority: body[laneHashSize]}
 	if ref.Due != 0 {
 		d.NextAttempt = time.Unix(0, ref.Due).UTC()
 	}
 	d.ProcessDeaths, d.Attempts = int(t.Uint64()), int(t.Uint64())
-	d.Topic, d.EnqueuedAt = t.String(), t.Time()
+	d.Lane, d.Topic, d.EnqueuedAt = t.String(), t.String(), t.Time()
 	for t.Bool() {
 		if d.Headers == nil {
 			d.Headers = map[string]string{}
@@ -204,8 +250,8 @@ func decodeDelivery(function string, ref DeliveryRef, value []byte) (*Delivery, 
 	if err := t.Err(); err != nil {
 		return nil, unreadable(function, ref.ID, err)
 	}
-	if d.ProcessDeaths < 0 || d.Attempts < 0 {
-		return nil, unreadable(function, ref.ID, errors.New("negative count"))
+	if d.ProcessDeaths < 0 || d.Attempts < 0 || d.Priority > MaxPriority {
+		return nil, unreadable(function, ref.ID, errors.New("a number out of bounds"))
 	}
 	d.Event = t.Rest()
 	return d, nil
@@ -216,11 +262,16 @@ func functionKey(space byte, function string) []byte {
 }
 
 func deliveryKey(function string, at DeliveryRef) []byte {
+	var key []byte
 	if at.Due == 0 {
-		return append(functionKey(spaceDelivery, function), at.ID[:]...)
+		key = functionKey(spaceDelivery, function)
+	} else {
+		key = tuple.AppendInt64(functionKey(spaceRetry, function), at.Due)
 	}
-	return append(tuple.AppendInt64(functionKey(spaceRetry, function), at.Due), at.ID[:]...)
+	return append(append(key, at.Rank), at.ID[:]...)
 }
+
+func depthKey(function string) []byte { return functionKey(spaceDepth, function) }
 
 // GetDelivery returns the delivery at ref, or nil. That it is so is validated at
 // commit: whoever reads a delivery and deletes it in one unit is the only one.
@@ -232,83 +283,46 @@ func GetDelivery(u Unit, function string, at DeliveryRef) (*Delivery, error) {
 	return decodeDelivery(function, at, value)
 }
 
-// PutDelivery writes a delivery to where its Ref says.
+// PutDelivery writes a delivery that was not there to where its Ref says, at its
+// place in its lane, and counts it.
 func PutDelivery(u Unit, d *Delivery) error {
+	if err := ReplaceDelivery(u, d); err != nil {
+		return err
+	}
+	if err := putLaneEntry(u, d.Function, LaneEntry{Ref: d.Ref()}); err != nil {
+		return err
+	}
+	if err := touchLane(u, d.Function, LaneHash(d.Lane)); err != nil {
+		return err
+	}
+	return u.Add(depthKey(d.Function), 1)
+}
+
+// ReplaceDelivery writes a delivery again that stays where it is.
+func ReplaceDelivery(u Unit, d *Delivery) error {
 	return u.Put(deliveryKey(d.Function, d.Ref()), d.encode())
 }
 
-// DeleteDelivery removes the delivery at ref.
-func DeleteDelivery(u Unit, function string, at DeliveryRef) error {
-	return u.Delete(deliveryKey(function, at))
-}
-
-// Scanner is a Unit or a store.Reader.
-type Scanner interface {
-	Scan(r store.Range, visit func(store.Item) bool) error
-}
-
-// ScanDeliveries visits where the deliveries of a function that are to be handled
-// now are stored, oldest first, beginning at from, until visit returns false.
-func ScanDeliveries(s Scanner, function string, from DeliveryRef, visit func(DeliveryRef) bool) error {
-	from.Due = 0
-	return scanRefs(s, functionKey(spaceDelivery, function), deliveryKey(function, from), func(tail []byte) (DeliveryRef, bool) {
-		if len(tail) != len(DeliveryID{}) {
-			return DeliveryRef{}, false
-		}
-		return DeliveryRef{ID: DeliveryID(tail)}, true
-	}, visit)
-}
-
-// ScanWaiting visits where the deliveries of a function that wait for their next
-// attempt are stored, first due first, beginning at from, until visit returns
-// false.
-func ScanWaiting(s Scanner, function string, from DeliveryRef, visit func(DeliveryRef) bool) error {
-	from.Due = max(from.Due, 1)
-	return scanRefs(s, functionKey(spaceRetry, function), deliveryKey(function, from), func(tail []byte) (DeliveryRef, bool) {
-		t := tuple.Decode(tail)
-		due := t.Int64()
-		if t.Err() != nil || len(t.Rest()) != len(DeliveryID{}) {
-			return DeliveryRef{}, false
-		}
-		return DeliveryRef{Due: due, ID: DeliveryID(t.Rest())}, true
-	}, visit)
-}
-
-func scanRefs(s Scanner, prefix, start []byte, decode func(tail []byte) (DeliveryRef, bool), visit func(DeliveryRef) bool) error {
-	malformed := false
-	err := s.Scan(store.Range{Start: start, End: tuple.After(prefix)}, func(it store.Item) bool {
-		ref, ok := decode(it.Key[len(prefix):])
-		malformed = !ok
-		return ok && visit(ref)
-	})
-	if malformed {
-		return errors.New("records: malformed key of a delivery")
+// MoveDelivery writes a delivery that is stored at from to where its Ref says.
+func MoveDelivery(u Unit, d *Delivery, from DeliveryRef) error {
+	if err := u.Delete(deliveryKey(d.Function, from)); err != nil {
+		return err
 	}
-	return err
+	if err := putLaneEntry(u, d.Function, LaneEntry{Ref: d.Ref()}); err != nil {
+		return err
+	}
+	return ReplaceDelivery(u, d)
 }
 
-// DeliveryFunctions returns the names of the functions that have deliveries, in
-// order.
-func DeliveryFunctions(s Scanner) ([]string, error) {
-	var functions []string
-	for _, space := range []byte{spaceDelivery, spaceRetry} {
-		for r := (store.Range{Start: []byte{space}, End: []byte{space + 1}}); ; {
-			var function string
-			found := false
-			err := s.Scan(r, func(it store.Item) bool {
-				function, found = tuple.Decode(it.Key[1:]).String(), true
-				return false
-			})
-			if err != nil {
-				return nil, err
-			}
-			if !found {
-				break
-			}
-			functions = append(functions, function)
-			r.Start = tuple.After(functionKey(space, function)) // skip the rest of its deliveries
-		}
+// DeleteDelivery removes a delivery that GetDelivery answered in the same unit, and
+// its place in its lane.
+func DeleteDelivery(u Unit, d *Delivery) error {
+	at := d.Ref()
+	if err := u.Delete(deliveryKey(d.Function, at)); err != nil {
+		return err
 	}
-	slices.Sort(functions)
-	return slices.Compact(functions), nil
+	if err := deleteLaneEntry(u, d.Function, at); err != nil {
+		return err
+	}
+	return u.Add(depthKey(d.Function), -1)
 }

@@ -68,6 +68,8 @@ func deliveries() *rapid.Generator[*records.Delivery] {
 	return rapid.Custom(func(t *rapid.T) *records.Delivery {
 		d := &records.Delivery{
 			Function:      rapid.StringN(1, 20, 60).Draw(t, "function"),
+			Lane:          rapid.String().Draw(t, "lane"),
+			Priority:      rapid.Uint8Range(0, records.MaxPriority).Draw(t, "priority"),
 			Topic:         rapid.String().Draw(t, "topic"),
 			Event:         rapid.SliceOf(rapid.Byte()).Draw(t, "event"),
 			Headers:       rapid.MapOfN(rapid.String(), rapid.String(), 1, 5).Draw(t, "headers"),
@@ -100,7 +102,7 @@ func TestDeliveryRoundTrip(t *testing.T) {
 			if !reflect.DeepEqual(got, d) {
 				t.Fatalf("got %+v, want %+v", got, d)
 			}
-			return records.DeleteDelivery(u, d.Function, d.Ref())
+			return records.DeleteDelivery(u, got)
 		})
 		b.must(t, func(u *unit.Unit) error {
 			if got, err := records.GetDelivery(u, d.Function, d.Ref()); got != nil || err != nil {
@@ -117,10 +119,11 @@ func TestDeliveryIsHandledByOne(t *testing.T) {
 	d := &records.Delivery{Function: "f", ID: records.DeliveryID{1}}
 	b.must(t, func(u *unit.Unit) error { return records.PutDelivery(u, d) })
 	take := func(u *unit.Unit) error {
-		if got, err := records.GetDelivery(u, "f", d.Ref()); err != nil || got == nil {
+		got, err := records.GetDelivery(u, "f", d.Ref())
+		if err != nil || got == nil {
 			t.Fatal(got, err)
 		}
-		return records.DeleteDelivery(u, "f", d.Ref())
+		return records.DeleteDelivery(u, got)
 	}
 	err := b.unit(func(u *unit.Unit) error {
 		if err := take(u); err != nil {
@@ -204,9 +207,9 @@ func TestScanDeliveriesInOrder(t *testing.T) {
 		}
 		return refs
 	}
-	now := func(id byte) records.DeliveryRef { return records.DeliveryRef{ID: records.DeliveryID{id}} }
+	now := func(id byte) records.DeliveryRef { return records.DeliveryRef{Rank: 9, ID: records.DeliveryID{id}} }
 	later := func(id byte, wait time.Duration) records.DeliveryRef {
-		return records.DeliveryRef{Due: noon.Add(wait).UnixNano(), ID: records.DeliveryID{id}}
+		return records.DeliveryRef{Due: noon.Add(wait).UnixNano(), Rank: 9, ID: records.DeliveryID{id}}
 	}
 	for _, c := range []struct {
 		name      string
