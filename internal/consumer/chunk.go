@@ -7,10 +7,9 @@ import (
 	"fmt"
 	"hash/fnv"
 	"runtime/debug"
-	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/perdure/perdure/internal/clock"
 	"github.com/perdure/perdure/internal/delivery"
 	"github.com/perdure/perdure/internal/poison"
 	"github.com/perdure/perdure/internal/records"
@@ -156,102 +155,68 @@ type report struct {
 	err     error // why that one failed
 }
 
-// progress is which event a run handles now, and since when.
-type progress struct {
-	mu    sync.Mutex
-	index int
-	since time.Time
-}
-
-func (p *progress) set(index int, since time.Time) {
-	p.mu.Lock()
-	p.index, p.since = index, since
-	p.mu.Unlock()
-}
-
-func (p *progress) get() (index int, since time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.index, p.since
-}
-
 // errGoexit: the handler's goroutine ended without returning.
 var errGoexit = errors.New("perdure: function called runtime.Goexit")
 
 // run lets handle handle events on a goroutine of its own, until one fails or the time
 // for one unit is over, and waits for each as long as it may take.
 func (r *runner) run(u *unit.Unit, events []*Event, handle func(ctx context.Context, e *Event) error) report {
-	ctx, cancel := context.WithCancelCause(unit.With(r.f.base, u))
-	start := r.f.Clock.Now()
-	at := &progress{since: start}
+	timeout := r.g.Policy.Timeout
+	lease := delivery.NewLease(r.f.Clock, timeout)
+	defer lease.End()
+	ctx, cancel := context.WithCancelCause(delivery.WithLease(unit.With(r.f.base, u), lease))
+	var handled atomic.Int64
 	ended := make(chan report, 1)
 	go func() {
 		rep := report{err: errGoexit}
-		var slot poison.Slot
 		defer func() {
 			if v := recover(); v != nil {
 				rep.err = &delivery.PanicError{Value: v, Stack: debug.Stack()}
 			}
-			if rep.err != nil {
-				r.f.Journal.Leave(slot)
-			}
 			ended <- rep
 		}()
-		now := start
+		start := r.f.Clock.Now()
 		for i, e := range events {
-			if i > 0 && (r.f.isStopping() || now.Sub(start) > maxChunkTime) {
-				break
+			if i > 0 && timeout > 0 {
+				if rep.err = delivery.Extend(ctx, timeout); rep.err != nil {
+					return // its time was over while it ended
+				}
 			}
-			at.set(i, now)
-			slot = r.f.Journal.Enter(poison.Stream, journalID(r.g, e))
-			if err := handle(ctx, e); err != nil {
-				rep.err = err
+			rep.err = errGoexit
+			if rep.err = r.journaled(ctx, e, handle); rep.err != nil {
 				return
 			}
-			r.f.Journal.Leave(slot)
 			rep.handled++
-			now = r.f.Clock.Now()
-		}
-		rep.err = nil
-	}()
-	return r.await(u, at, ended, cancel)
-}
-
-// await waits for the end of a run, or cuts it off when its present event takes too
-// long or the feeder stops.
-func (r *runner) await(u *unit.Unit, at *progress, ended <-chan report, cancel context.CancelCauseFunc) report {
-	var late <-chan time.Time
-	timeout := r.g.Policy.Timeout
-	var timer clock.Timer
-	if timeout > 0 {
-		timer = r.f.Clock.NewTimer(timeout)
-		defer timer.Stop()
-		late = timer.C()
-	}
-	var cut error
-	for cut == nil {
-		select {
-		case rep := <-ended:
-			cancel(nil)
-			return rep
-		case now := <-late:
-			_, since := at.get()
-			if left := timeout - now.Sub(since); left > 0 {
-				timer.Reset(left)
-			} else {
-				cut = fmt.Errorf("%w after %v", delivery.ErrTimeout, timeout)
+			handled.Store(int64(rep.handled))
+			if r.f.isStopping() || r.f.Clock.Now().Sub(start) > maxChunkTime {
+				return
 			}
-		case <-r.f.base.Done():
-			cut = delivery.ErrStopping
 		}
+	}()
+
+	var cut error
+	select {
+	case rep := <-ended:
+		cancel(nil)
+		return rep
+	case <-lease.Expired():
+		cut = fmt.Errorf("%w after %v", delivery.ErrTimeout, timeout)
+	case <-r.f.base.Done():
+		cut = delivery.ErrStopping
 	}
 	// The unit is closed before anyone can see that the run is over: whatever the
 	// function still does, it cannot commit.
 	u.Discarded()
 	cancel(cut)
 	r.g.abandon(ended)
-	index, _ := at.get()
-	return report{handled: index, err: cut}
+	return report{handled: int(handled.Load()), err: cut}
+}
+
+// journaled lets handle handle one event, and notes meanwhile that it does.
+func (r *runner) journaled(ctx context.Context, e *Event, handle func(ctx context.Context, e *Event) error) error {
+	slot := r.f.Journal.Enter(poison.Stream, journalID(r.g, e))
+	defer r.f.Journal.Leave(slot)
+	return handle(ctx, e)
 }
 
 // journalID says in the journal which event is being handled: of which function, and

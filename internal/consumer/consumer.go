@@ -139,8 +139,7 @@ type Config struct {
 	// Clock is when batches have waited, runs time out and events are old.
 	// Default: the system's.
 	Clock clock.Clock
-	// Journal notes what is running. Default: one in memory, which does not
-	// outlive the process.
+	// Journal notes what is running.
 	Journal *poison.Journal
 	// Log gets what an operator should know. Default: slog.Default().
 	Log *slog.Logger
@@ -153,15 +152,9 @@ type Config struct {
 	RetainEvery time.Duration
 }
 
-func (c Config) withDefaults() (Config, error) {
+func (c Config) withDefaults() Config {
 	if c.Clock == nil {
 		c.Clock = clock.System()
-	}
-	if c.Journal == nil {
-		var err error
-		if c.Journal, err = poison.Open(""); err != nil {
-			return c, err
-		}
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
@@ -172,5 +165,5 @@ func (c Config) withDefaults() (Config, error) {
 	if c.RetainEvery <= 0 {
 		c.RetainEvery = 30 * time.Second
 	}
-	return c, nil
+	return c
 }

@@ -1,12 +1,15 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 
 	"github.com/perdure/perdure/internal/binding"
+	"github.com/perdure/perdure/internal/clock"
+	"github.com/perdure/perdure/internal/telemetry"
 	"github.com/perdure/perdure/internal/unit"
 )
 
@@ -28,6 +31,12 @@ type Config struct {
 	Bindings binding.Env
 	// Attempts bounds the runs of one request; default 10.
 	Attempts int
+	// Telemetry is told of each request. Nil tells nobody.
+	Telemetry *telemetry.Telemetry
+	// Clock says when event streams are silent; default the system's.
+	Clock clock.Clock
+	// Closing, unless nil, ends the event streams when it does.
+	Closing context.Context
 	// Log receives what callers are not told; default slog.Default().
 	Log *slog.Logger
 }
@@ -37,6 +46,13 @@ func (c *Config) attempts() int {
 		return c.Attempts
 	}
 	return defaultAttempts
+}
+
+func (c *Config) clock() clock.Clock {
+	if c.Clock != nil {
+		return c.Clock
+	}
+	return clock.System()
 }
 
 func (c *Config) log() *slog.Logger {
@@ -62,7 +78,7 @@ func Register(mux *http.ServeMux, cfg Config, functions ...*Function) error {
 		names[f.name] = f.pattern
 		rt, err := f.compile(&cfg)
 		if err == nil {
-			err = handle(mux, "function "+f.name, f.pattern, rt)
+			err = handle(mux, "function "+f.name, f.pattern, cfg.Telemetry.Handler(f.pattern, rt))
 		}
 		if err != nil {
 			errs = append(errs, err)

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -33,6 +34,8 @@ type Telemetry struct {
 	deadLetters   metric.Int64Counter
 	groupSize     metric.Int64Histogram
 	syncTime      metric.Float64Histogram
+
+	outcomes sync.Map // series → metric.MeasurementOption
 }
 
 // seconds are the bounds of the histograms of times: from a commit on a good disk to
@@ -132,18 +135,34 @@ func (t *Telemetry) Begin(ctx context.Context, kind Kind, name string, headers m
 		span.End()
 		switch kind {
 		case Function:
-			t.runs.Record(ctx, took, metric.WithAttributes(attribute.String("perdure.function", name), outcome(err)))
+			t.runs.Record(ctx, took, t.outcome(kind, name, err))
 		case Activity:
-			t.activities.Record(ctx, took, metric.WithAttributes(attribute.String("perdure.activity", name), outcome(err)))
+			t.activities.Record(ctx, took, t.outcome(kind, name, err))
 		}
 	}
 }
 
-func outcome(err error) attribute.KeyValue {
-	if err != nil {
-		return attribute.String("outcome", "failure")
+// series names one series of a histogram of runs.
+type series struct {
+	kind   Kind
+	name   string
+	failed bool
+}
+
+// outcome returns the attributes of a run, which are made once for each series.
+func (t *Telemetry) outcome(kind Kind, name string, err error) metric.MeasurementOption {
+	key := series{kind, name, err != nil}
+	if known, ok := t.outcomes.Load(key); ok {
+		return known.(metric.MeasurementOption)
 	}
-	return attribute.String("outcome", "success")
+	word := "success"
+	if err != nil {
+		word = "failure"
+	}
+	attributes := metric.WithAttributeSet(attribute.NewSet(
+		attribute.String("perdure."+string(kind), name), attribute.String("outcome", word)))
+	t.outcomes.Store(key, attributes)
+	return attributes
 }
 
 // Tracing reports whether the trace of ctx is recorded.

@@ -401,17 +401,30 @@ func TestAppendsCommitInOrder(t *testing.T) {
 
 func TestTraceTravels(t *testing.T) {
 	t.Parallel()
-	u := unit.New(&unit.Env{Trace: func(context.Context) map[string]string { return map[string]string{"traceparent": "t"} }})
+	u := unit.New(&unit.Env{Trace: func(ctx context.Context) map[string]string {
+		if own, ok := ctx.Value(traceKey{}).(string); ok {
+			return map[string]string{"traceparent": own}
+		}
+		return map[string]string{"traceparent": "t"}
+	}})
 	defer u.Discarded()
 	own := map[string]string{"own": "o"}
 	if got := u.Traced(own); len(got) != 1 {
 		t.Errorf("headers %v before the unit has a context", got)
 	}
-	unit.With(t.Context(), u)
+	ctx := unit.With(t.Context(), u)
+	undo := unit.Trace(context.WithValue(ctx, traceKey{}, "of one event"))
+	if got := u.Traced(own); got["traceparent"] != "of one event" {
+		t.Errorf("headers %v of one event", got)
+	}
+	undo()
 	if got := u.Traced(own); got["own"] != "o" || got["traceparent"] != "t" || len(own) != 1 {
 		t.Errorf("headers %v, those given are now %v", got, own)
 	}
 	if got := u.Traced(nil); len(got) != 1 {
 		t.Errorf("headers %v", got)
 	}
+	unit.Trace(t.Context())() // no unit, no trace
 }
+
+type traceKey struct{}
