@@ -18,6 +18,7 @@ import (
 	"github.com/perdure/perdure/internal/blobstore/collector"
 	"github.com/perdure/perdure/internal/blobstore/signedurl"
 	"github.com/perdure/perdure/internal/clock"
+	"github.com/perdure/perdure/internal/consumer"
 	"github.com/perdure/perdure/internal/delivery"
 	"github.com/perdure/perdure/internal/engine"
 	"github.com/perdure/perdure/internal/poison"
@@ -41,6 +42,7 @@ type running struct {
 	env        *unit.Env
 	engine     *engine.Engine
 	dispatcher *delivery.Dispatcher
+	feeder     *consumer.Feeder
 	services   []service // in the order of their start
 	endless    []func()  // end the answers that have no end of their own
 	handler    http.Handler
@@ -188,6 +190,12 @@ func (r *running) openEngine(p *parts) (err error) {
 	if err != nil {
 		return err
 	}
+	r.feeder = consumer.New(consumer.Config{
+		Env: r.env, Committer: r.committer, Watch: r.store.Watch, Dispatcher: r.dispatcher,
+		Clock: r.clock, Journal: r.journal, Log: c.Logger, Telemetry: r.observer.Telemetry,
+	})
+	r.services = append(r.services, r.feeder)
+	r.retainStreams(p.resources)
 	r.env.Orchestrator, r.env.Publish, r.env.Deliver = r.engine, r.dispatcher.Publish, r.dispatcher.Deliver
 	r.removeExpiredRows()
 	errs := []error{r.observe()}
@@ -210,6 +218,7 @@ func (r *running) openEngine(p *parts) (err error) {
 func (r *running) settle(ctx context.Context) error {
 	for {
 		before := r.committer.Stats().Transactions
+		r.engine.Tick() // what is due may not have been noticed yet
 		for _, s := range r.services {
 			if err := s.Idle(ctx); err != nil {
 				return err

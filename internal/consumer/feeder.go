@@ -58,12 +58,8 @@ type group struct {
 }
 
 // New returns a feeder without groups.
-func New(c Config) (*Feeder, error) {
-	c, err := c.withDefaults()
-	if err != nil {
-		return nil, err
-	}
-	return &Feeder{Config: c, changed: make(chan struct{}), stopping: make(chan struct{})}, nil
+func New(c Config) *Feeder {
+	return &Feeder{Config: c.withDefaults(), changed: make(chan struct{}), stopping: make(chan struct{})}
 }
 
 // Register adds a group, and its function to the dispatcher. Groups are registered

@@ -78,9 +78,7 @@ func (w *world) prepare(change func(*consumer.Config), groups ...consumer.Group)
 		w.t.Fatal(err)
 	}
 	config.Dispatcher = w.dispatcher
-	if w.Feeder, err = consumer.New(config); err != nil {
-		w.t.Fatal(err)
-	}
+	w.Feeder = consumer.New(config)
 	for _, g := range groups {
 		if g.Stream == "" {
 			g.Stream = "s"
