@@ -90,11 +90,14 @@ func receive(ctx context.Context, c *blob.ContainerRef, in *uploadIn) (*uploadOu
 	if claim.ContentType != "" && in.File.DeclaredType != claim.ContentType {
 		return nil, NewProblem(http.StatusUnsupportedMediaType, fmt.Sprintf("The link is for the content type %q.", claim.ContentType))
 	}
+	if err := blob.CheckContentType(in.File.DeclaredType); err != nil {
+		return nil, NewProblem(http.StatusUnsupportedMediaType, "A file cannot be kept with this content type.")
+	}
 	condition := blob.IfAbsent()
 	if claim.ETag != "" {
 		condition = blob.IfMatch(claim.ETag)
 	}
-	info, err := c.Write(ctx, claim.Name, in.File.Body, condition, blob.MaxSize(claim.MaxSize), declared(in.File.DeclaredType))
+	info, err := c.Write(ctx, claim.Name, in.File.Body, condition, blob.MaxSize(claim.MaxSize), blob.ContentType(in.File.DeclaredType))
 	switch {
 	case errors.Is(err, blob.ErrExists), errors.Is(err, blob.ErrChanged):
 		return nil, NewProblem(http.StatusConflict, "The file has been written or deleted since this link was made. A link is good for one upload.")
@@ -106,16 +109,7 @@ func receive(ctx context.Context, c *blob.ContainerRef, in *uploadIn) (*uploadOu
 	return &uploadOut{Status: http.StatusCreated, ETag: `"` + info.ETag + `"`}, nil
 }
 
-// declared is the content type that a sender declares, empty when it is none that a blob
-// can have: nobody asked for it.
-func declared(text string) blob.ContentType {
-	if blob.CheckContentType(text) != nil {
-		return ""
-	}
-	return blob.ContentType(text)
-}
-
-// uploadInjector verifies signed links to write.
+// uploadInjectors are the injectors, and one that verifies signed links to write.
 func (r *running) uploadInjectors() map[reflect.Type]binding.Injector {
 	all := maps.Clone(injectors)
 	all[reflect.TypeFor[signedurl.UploadClaim]()] = func(_ context.Context, req *http.Request) (reflect.Value, error) {
