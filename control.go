@@ -167,10 +167,7 @@ func (c controlledDeadLetters) EditDeadLetter(ctx context.Context, function stri
 		if l == nil {
 			return fmt.Errorf("%w: %s of function %q", ErrNoDeadLetter, id, function)
 		}
-		if err := records.DeleteDeadLetter(u, l); err != nil {
-			return err
-		}
 		l.Event = event
-		return records.PutDeadLetter(u, l)
+		return records.ReplaceDeadLetter(u, l)
 	})
 }

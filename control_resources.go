@@ -66,7 +66,16 @@ func (r *running) load(f *control.Function) error {
 	for _, c := range counts {
 		f.DeadLetters += c.Count
 	}
-	return nil
+	snap, err := r.store.Snapshot()
+	if err != nil {
+		return err
+	}
+	defer snap.Close()
+	if f.Depth, err = records.Depth(snap, f.Name); err != nil {
+		return err
+	}
+	f.Oldest, err = records.Oldest(snap, f.Name, r.clock.Now())
+	return err
 }
 
 // read runs fn in a unit that writes nothing.
