@@ -3,6 +3,7 @@ package binding
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,17 +14,21 @@ import (
 type Response struct {
 	Status int
 	Header http.Header
-	// Body is the answer's body, unless Stream is set.
+	// Body is the answer's body, unless one of the following is set.
 	Body []byte
 	// Stream, unless nil, is copied to the caller and, if it is an io.Closer,
 	// closed.
 	Stream io.Reader
+	// Write, unless nil, writes the body.
+	Write func(io.Writer) error
+	// Events, unless nil, are sent as they come.
+	Events Events
 }
 
 // isNil reports whether v is of a kind that can be nil, and is. Nil slices and
 // maps are values like any other.
 func isNil(v reflect.Value) bool {
-	return (v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface) && v.IsNil()
+	return (v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface || v.Kind() == reflect.Func) && v.IsNil()
 }
 
 // Encode makes the answer from *Out. A nil Out is 204.
@@ -49,7 +54,7 @@ func (out *Output) Encode(outPtr reflect.Value) (*Response, error) {
 	}
 	if hasNoBody(res.Status) && hasBody {
 		closeStream(res.Stream)
-		res.Body, res.Stream = nil, nil
+		res.Body, res.Stream, res.Write, res.Events = nil, nil, nil, nil
 		res.Header.Del("Content-Type")
 	}
 	return res, nil
@@ -133,6 +138,10 @@ func (out *Output) encodeBody(res *Response, v reflect.Value) (bool, error) {
 		res.Body = []byte(field.String())
 	case Stream:
 		res.Stream, _ = field.Interface().(io.Reader)
+	case Written:
+		res.Write, _ = field.Convert(writerType).Interface().(func(io.Writer) error)
+	case EventStream:
+		res.Events, _ = field.Interface().(Events)
 	default:
 		var buf bytes.Buffer
 		enc := json.NewEncoder(&buf)
@@ -154,23 +163,51 @@ func closeStream(r io.Reader) {
 	}
 }
 
-// Send writes the answer. The error is the stream's or the connection's; the
-// status has been sent by then.
-func (res *Response) Send(w http.ResponseWriter) error {
+// Streams reports whether the body is made while it is sent.
+func (res *Response) Streams() bool {
+	return res.Stream != nil || res.Write != nil || res.Events != nil
+}
+
+// Send writes the answer to a request with a method; Events are not sent. The error is
+// the stream's or the connection's; the status has been sent by then.
+func (res *Response) Send(w http.ResponseWriter, method string) error {
 	for name, lines := range res.Header {
 		w.Header()[name] = lines
 	}
 	defer closeStream(res.Stream)
 	w.WriteHeader(res.Status)
-	if res.Stream != nil {
+	switch {
+	case method == http.MethodHead && res.Streams():
+		return nil
+	case res.Stream != nil:
 		_, err := io.Copy(w, res.Stream)
 		return err
+	case res.Write != nil:
+		return res.Write(&flushed{w, http.NewResponseController(w)})
 	}
 	if len(res.Body) == 0 {
 		return nil
 	}
 	_, err := w.Write(res.Body)
 	return err
+}
+
+// flushed sends what is written at once.
+type flushed struct {
+	http.ResponseWriter
+	control *http.ResponseController
+}
+
+// Write implements io.Writer.
+func (f *flushed) Write(p []byte) (int, error) {
+	n, err := f.ResponseWriter.Write(p)
+	if err == nil {
+		err = f.control.Flush()
+	}
+	if errors.Is(err, http.ErrNotSupported) { // then it is sent when there is enough
+		err = nil
+	}
+	return n, err
 }
 
 // Discard releases an answer that is not sent.

@@ -21,7 +21,7 @@ func answer[Out any](t *testing.T, out *Out) *httptest.ResponseRecorder {
 		t.Fatal(err)
 	}
 	w := httptest.NewRecorder()
-	if err := res.Send(w); err != nil {
+	if err := res.Send(w, http.MethodGet); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -132,7 +132,7 @@ func TestStreamsAreClosed(t *testing.T) {
 	}
 	_, plan := plans[struct{}, out](t, newFixture(), post())
 	for name, finish := range map[string]func(*binding.Response) error{
-		"sent":      func(r *binding.Response) error { return r.Send(httptest.NewRecorder()) },
+		"sent":      func(r *binding.Response) error { return r.Send(httptest.NewRecorder(), http.MethodGet) },
 		"discarded": func(r *binding.Response) error { r.Discard(); return nil },
 	} {
 		c := &closer{Reader: strings.NewReader("x")}

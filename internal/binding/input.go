@@ -182,7 +182,14 @@ const (
 	Stream
 	// File is an Upload.
 	File
+	// Written is a func(io.Writer) error, which writes the body of an answer.
+	Written
+	// EventStream is Events.
+	EventStream
 )
+
+// Streams reports whether the body of an answer is made while it is sent.
+func (k BodyKind) Streams() bool { return k == Stream || k == Written || k == EventStream }
 
 // Body is a field that is filled from the body, or is the body.
 type Body struct {
@@ -223,6 +230,8 @@ func (in *Input) addBody(f field) error {
 	switch {
 	case b.Strict && b.Kind != JSON:
 		return fail("strict is for JSON, which knows its members; drop it")
+	case b.Kind == EventStream, b.Kind == Written:
+		return fail("type %s is for answers; read io.Reader", f.typ)
 	case !in.trigger.HTTP && (b.Kind == Stream || b.Kind == File):
 		return fail("type %s works on HTTP functions only", f.typ)
 	case b.Kind == Stream && f.typ != readerType:
@@ -254,6 +263,12 @@ func newBody(f field) *Body {
 		return b
 	case f.typ.Implements(readerType):
 		b.Kind = Stream
+		return b
+	case f.typ == eventsType:
+		b.Kind = EventStream
+		return b
+	case f.typ.ConvertibleTo(writerType):
+		b.Kind = Written
 		return b
 	}
 	if f.typ.Kind() == reflect.Pointer {

@@ -151,6 +151,10 @@ func (out *Output) addBody(trig Trigger, f field) error {
 	}
 	b := newBody(f)
 	switch {
+	case f.has("strict"):
+		return trig.fail(f.name, "strict is for requests; drop it")
+	case b.Kind == EventStream && f.tag != "":
+		return trig.fail(f.name, "events are always %s; drop the type from the tag", eventStream)
 	case b.Kind == File:
 		return trig.fail(f.name, "type %s is for requests; answer with io.Reader", f.typ)
 	case f.has("optional"):
@@ -166,12 +170,16 @@ func (out *Output) addBody(trig Trigger, f field) error {
 	b.MediaType = f.tag
 	if b.MediaType == "" {
 		b.MediaType = map[BodyKind]string{
-			JSON: "application/json", Text: "text/plain; charset=utf-8", Bytes: octets, Stream: octets,
+			JSON: "application/json", Text: "text/plain; charset=utf-8", Bytes: octets, Stream: octets, Written: octets,
+			EventStream: eventStream,
 		}[b.Kind]
 	}
 	out.Body = b
 	return nil
 }
+
+// eventStream is the media type of server-sent events.
+const eventStream = "text/event-stream"
 
 // octets is the media type of bytes of which nothing is known.
 const octets = "application/octet-stream"

@@ -47,7 +47,7 @@ func (rt *route) idempotencyKey(r *http.Request) (string, error) {
 		return "", nil
 	case rt.noUnit:
 		return "", fault("is not supported here: the work is not one unit")
-	case rt.output.Body != nil && rt.output.Body.Kind == binding.Stream:
+	case rt.output.Body != nil && rt.output.Body.Kind.Streams():
 		return "", fault("is not supported here: the answer is a stream")
 	case len(keys) > 1:
 		return "", fault("is given more than once")

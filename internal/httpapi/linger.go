@@ -29,5 +29,8 @@ func refuseBody(w http.ResponseWriter, r *http.Request, p *problem.Error) {
 	if control.Flush() != nil || control.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
 		return
 	}
+	if b, ok := r.Body.(*pacedBody); ok {
+		b.endBy(time.Now().Add(lingerTime))
+	}
 	_, _ = io.CopyN(io.Discard, r.Body, lingerBytes) // answered already: its end changes nothing
 }

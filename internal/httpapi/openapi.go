@@ -167,7 +167,7 @@ func (a *api) operation(rt *route, method string) (*huma.Operation, error) {
 
 func (rt *route) takesIdempotencyKey(method string) bool {
 	safe := method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
-	return !safe && !rt.noUnit && (rt.output.Body == nil || rt.output.Body.Kind != binding.Stream)
+	return !safe && !rt.noUnit && (rt.output.Body == nil || !rt.output.Body.Kind.Streams())
 }
 
 // operationID makes a unique id from the function's name, or from its pattern:
@@ -219,7 +219,11 @@ func (a *api) requestBody(in *binding.Input) (*huma.RequestBody, error) {
 		content["multipart/form-data"] = &huma.MediaType{Schema: form}
 		content["application/octet-stream"] = &huma.MediaType{Schema: &huma.Schema{}}
 	case b.Kind == binding.JSON:
-		schema, err := a.schemas.of(b.Type, request)
+		d := request
+		if b.Strict {
+			d = strictRequest
+		}
+		schema, err := a.schemas.of(b.Type, d)
 		if err != nil {
 			return nil, err
 		}
@@ -275,7 +279,7 @@ func (a *api) response(out *binding.Output) (status string, res *huma.Response, 
 			if schema, err = a.schemas.of(b.Type, response); err != nil {
 				return "", nil, err
 			}
-		case binding.Text:
+		case binding.Text, binding.EventStream:
 			schema.Type = huma.TypeString
 		}
 		res.Content = map[string]*huma.MediaType{b.MediaType: {Schema: schema}}

@@ -20,6 +20,7 @@ type direction int
 
 const (
 	request direction = iota
+	strictRequest
 	response
 )
 
@@ -28,12 +29,14 @@ type schemas struct {
 	registry  huma.Registry
 	names     map[string]reflect.Type
 	requested map[string]bool // names that requests lead to
+	strict    map[string]bool // those of them that strict bodies lead to
+	lenient   map[string]bool // and those that others do
 }
 
 const schemaPrefix = "#/components/schemas/"
 
 func newSchemas() *schemas {
-	s := &schemas{names: map[string]reflect.Type{}, requested: map[string]bool{}}
+	s := &schemas{names: map[string]reflect.Type{}, requested: map[string]bool{}, strict: map[string]bool{}, lenient: map[string]bool{}}
 	s.registry = huma.NewMapRegistry(schemaPrefix, s.name)
 	return s
 }
@@ -74,38 +77,43 @@ func (s *schemas) of(t reflect.Type, d direction) (schema *huma.Schema, err erro
 	if schema == nil {
 		return &huma.Schema{}, nil
 	}
-	if d == request {
-		s.request(schema)
+	switch d {
+	case request:
+		s.note(s.requested, schema)
+		s.note(s.lenient, schema)
+	case strictRequest:
+		s.note(s.requested, schema)
+		s.note(s.strict, schema)
 	}
 	return schema, nil
 }
 
-// request notes that requests lead to schema and to all below it.
-func (s *schemas) request(schema *huma.Schema) {
+// note notes the names of schema and of all below it.
+func (s *schemas) note(names map[string]bool, schema *huma.Schema) {
 	if schema == nil {
 		return
 	}
 	if name, ok := strings.CutPrefix(schema.Ref, schemaPrefix); ok {
-		if s.requested[name] {
+		if names[name] {
 			return
 		}
-		s.requested[name] = true
+		names[name] = true
 		schema = s.registry.Map()[name]
 	}
-	s.request(schema.Items)
+	s.note(names, schema.Items)
 	for _, p := range schema.Properties {
-		s.request(p)
+		s.note(names, p)
 	}
 	if below, ok := schema.AdditionalProperties.(*huma.Schema); ok {
-		s.request(below)
+		s.note(names, below)
 	}
 }
 
 // finish makes the schemas say what the functions do: members of a request may be
-// missing, and unknown ones are ignored.
+// missing, and unknown ones are ignored unless the body is strict.
 func (s *schemas) finish() {
 	for name, schema := range s.registry.Map() {
-		if schema.AdditionalProperties == false {
+		if schema.AdditionalProperties == false && (!s.strict[name] || s.lenient[name]) {
 			schema.AdditionalProperties = nil
 		}
 		if s.requested[name] {

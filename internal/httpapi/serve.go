@@ -27,18 +27,48 @@ func (rt *route) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	req := binding.NewRequest(w, r, rt.maxBody)
 	outcome := binding.Discarded
 	defer func() { req.Settle(outcome) }()
+	ctx, end := r.Context(), context.CancelFunc(func() {})
+	if rt.output.Body != nil && rt.output.Body.Kind == binding.EventStream {
+		ctx, end = rt.streamContext(r)
+	}
+	defer end()
 	var res *binding.Response
 	run := rt.runInUnit
 	if rt.noUnit {
 		run = rt.runAlone
 	}
-	res, outcome, err = run(r.Context(), req, key)
+	res, outcome, err = run(ctx, req, key)
 	if err != nil {
 		rt.fail(w, r, err)
 		return
 	}
-	if err := res.Send(w); err != nil {
-		rt.cfg.log().DebugContext(r.Context(), "answer was not sent to its end", "function", rt.name, "error", err)
+	rt.send(ctx, w, r, res)
+}
+
+// send sends the answer. One that breaks off ends the connection, so that its part is not
+// taken for the whole.
+func (rt *route) send(ctx context.Context, w http.ResponseWriter, r *http.Request, res *binding.Response) {
+	_, err := rt.guarded(func() (*binding.Response, error) {
+		if res.Events != nil && r.Method != http.MethodHead {
+			return nil, rt.sendEvents(ctx, w, res)
+		}
+		return nil, res.Send(w, r.Method)
+	})
+	if err == nil {
+		return
+	}
+	level := slog.LevelDebug // most often the client has left
+	attrs := []any{"function", rt.name, "error", err}
+	if r.Context().Err() == nil && res.Streams() {
+		level = slog.LevelWarn
+	}
+	var panicked *panicError
+	if errors.As(err, &panicked) {
+		level, attrs = slog.LevelError, append(attrs, slog.String("stack", string(panicked.stack)))
+	}
+	rt.cfg.log().Log(r.Context(), level, "answer was not sent to its end", attrs...)
+	if res.Streams() {
+		panic(http.ErrAbortHandler)
 	}
 }
 
@@ -123,7 +153,9 @@ func (rt *route) guarded(f func() (*binding.Response, error)) (res *binding.Resp
 // fail answers with a problem and logs what the caller is not told.
 func (rt *route) fail(w http.ResponseWriter, r *http.Request, err error) {
 	log := rt.cfg.log().With("function", rt.name)
-	if cause := r.Context().Err(); cause != nil {
+	var own *problem.Error
+	slow := errors.As(err, &own) && own.Status == http.StatusRequestTimeout // the server ends such a request itself
+	if r.Context().Err() != nil && !slow {
 		log.DebugContext(r.Context(), "request ended before it was answered", "error", err)
 		(&problem.Error{Status: http.StatusServiceUnavailable, Detail: "The request was given up.", RetryAfter: time.Second}).Write(w)
 		return
