@@ -243,21 +243,22 @@ func takeDue(u Unit, key []byte) error {
 	return u.Delete(key)
 }
 
-// ScanWindowsDue visits what PutWindowDue noted, the first time first, until visit
-// returns false.
-func ScanWindowsDue(s Scanner, function string, visit func(WindowDue) bool) error {
-	return scanDue(s, spaceWindowDue, function, visit)
+// ScanWindowsDue visits what PutWindowDue noted for a time and later, in order, until visit
+// returns false. Who knows that there is nothing before a time does not begin there: keys
+// that were deleted lately slow a scan down.
+func ScanWindowsDue(s Scanner, function string, from int64, visit func(WindowDue) bool) error {
+	return scanDue(s, spaceWindowDue, function, from, visit)
 }
 
-// ScanWindowsSoon visits what PutWindowSoon noted, the first time first, until visit
-// returns false.
-func ScanWindowsSoon(s Scanner, function string, visit func(WindowDue) bool) error {
-	return scanDue(s, spaceWindowSoon, function, visit)
+// ScanWindowsSoon is ScanWindowsDue for what PutWindowSoon noted.
+func ScanWindowsSoon(s Scanner, function string, from int64, visit func(WindowDue) bool) error {
+	return scanDue(s, spaceWindowSoon, function, from, visit)
 }
 
-func scanDue(s Scanner, space byte, function string, visit func(WindowDue) bool) error {
+func scanDue(s Scanner, space byte, function string, from int64, visit func(WindowDue) bool) error {
 	base := functionKey(space, function)
-	return scanWindows(s, function, store.Range{Start: base, End: tuple.After(base)}, func(it store.Item) (bool, error) {
+	r := store.Range{Start: tuple.AppendInt64(bytes.Clone(base), from), End: tuple.After(base)}
+	return scanWindows(s, function, r, func(it store.Item) (bool, error) {
 		t := tuple.Decode(it.Key[len(base):])
 		d := WindowDue{At: t.Int64(), Key: t.String(), Start: t.Int64(), Free: t.Bool()}
 		if err := t.End(); err != nil {

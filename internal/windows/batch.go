@@ -197,10 +197,11 @@ func (f *Function[T, K, A]) restore(data []byte) (window.State[T, A], error) {
 }
 
 // note notes that a window has changed. Of one that is not new and not closed it is noted
-// already that it will be looked at.
+// already that it will be looked at. Nothing is noted for a time before closed: nobody looks
+// there any more.
 func (b *batch[T, K, A]) note(key string, w span, isNew bool) error {
 	if isNew || w.end <= b.closed {
-		if err := records.PutWindowDue(b.u, b.Name, records.WindowDue{At: w.end, Key: key, Start: w.start}); err != nil {
+		if err := records.PutWindowDue(b.u, b.Name, records.WindowDue{At: max(w.end, b.closed), Key: key, Start: w.start}); err != nil {
 			return err
 		}
 	}

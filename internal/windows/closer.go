@@ -33,6 +33,7 @@ func (f *Function[T, K, A]) Start(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.started = f.Clock.Now().UnixNano()
+	f.done = watched{before, before}
 	f.base, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	f.timer = f.Clock.AfterFunc(time.Hour, f.look)
 	go f.run(f.base)
@@ -216,6 +217,15 @@ func (v *view) wait() int64 {
 	return next
 }
 
+// watched is up to when there is nothing left to be done.
+type watched struct {
+	due  int64 // by event time
+	soon int64 // by the clock
+}
+
+// slack is how much later than a batch began its notes of early results may appear.
+const slack = int64(time.Hour)
+
 // see looks at the store.
 func (f *Function[T, K, A]) see() (*view, error) {
 	now := f.Clock.Now().UnixNano() // before the snapshot: what is not in it may be as old
@@ -236,11 +246,19 @@ func (f *Function[T, K, A]) see() (*view, error) {
 	first := func(d **records.WindowDue) func(records.WindowDue) bool {
 		return func(found records.WindowDue) bool { *d = &found; return false }
 	}
-	if err := records.ScanWindowsDue(r, f.Name, first(&v.due)); err != nil {
+	if err := records.ScanWindowsDue(r, f.Name, f.done.due, first(&v.due)); err != nil {
 		return nil, err
 	}
-	if err := records.ScanWindowsSoon(r, f.Name, first(&v.soon)); err != nil {
-		return nil, err
+	if v.due == nil || v.due.At > v.closed {
+		f.done.due = v.closed
+	}
+	if f.early > 0 {
+		if err := records.ScanWindowsSoon(r, f.Name, f.done.soon, first(&v.soon)); err != nil {
+			return nil, err
+		}
+		if v.soon == nil || v.soon.At > now {
+			f.done.soon = now - slack
+		}
 	}
 	marks := make([]mark, len(f.numbers))
 	for i, number := range f.numbers {

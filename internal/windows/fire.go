@@ -79,7 +79,7 @@ func (f *Function[T, K, A]) closeDue(ctx context.Context, limit int, cause error
 	if err != nil || p == nil {
 		return err
 	}
-	due, err := f.first(u, records.ScanWindowsDue, p.Closed, limit)
+	due, err := f.first(u, records.ScanWindowsDue, f.done.due, p.Closed, limit)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (f *Function[T, K, A]) showSoon(ctx context.Context, limit int, cause error
 	if err != nil || p == nil {
 		return err
 	}
-	soon, err := f.first(u, records.ScanWindowsSoon, f.Clock.Now().UnixNano(), limit)
+	soon, err := f.first(u, records.ScanWindowsSoon, f.done.soon, f.Clock.Now().UnixNano(), limit)
 	if err != nil {
 		return err
 	}
@@ -130,10 +130,13 @@ func (f *Function[T, K, A]) showSoon(ctx context.Context, limit int, cause error
 	return plan.carryOut(ctx, cause)
 }
 
-// first returns up to limit windows that are due at a time.
-func (f *Function[T, K, A]) first(u *unit.Unit, scan func(records.Scanner, string, func(records.WindowDue) bool) error, until int64, limit int) ([]records.WindowDue, error) {
+// scan is how windows that are due are found.
+type scan func(s records.Scanner, function string, from int64, visit func(records.WindowDue) bool) error
+
+// first returns up to limit windows that are due between two times.
+func (f *Function[T, K, A]) first(u *unit.Unit, of scan, from, until int64, limit int) ([]records.WindowDue, error) {
 	var due []records.WindowDue
-	err := scan(u, f.Name, func(d records.WindowDue) bool {
+	err := of(u, f.Name, from, func(d records.WindowDue) bool {
 		if d.At > until {
 			return false
 		}

@@ -86,6 +86,7 @@ type Function[T any, K comparable, A any] struct {
 	ended   chan struct{} // closed when run has
 	started int64         // the clock's time of the start
 	numbers []int         // of the partitions there are
+	done    watched       // used by run alone
 
 	mu    sync.Mutex
 	asked bool // to look
@@ -176,7 +177,7 @@ func (f *Function[T, K, A]) adopt(ctx context.Context) error {
 			return nil
 		}
 		open := false
-		err = records.ScanWindowsDue(u, f.Name, func(records.WindowDue) bool { open = true; return false })
+		err = records.ScanWindowsDue(u, f.Name, before, func(records.WindowDue) bool { open = true; return false })
 		if err != nil {
 			return err
 		}
