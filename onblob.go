@@ -20,9 +20,10 @@ type blobFunction struct {
 	eventFunction
 	blobs   *blob.ContainerRef
 	pattern string
+	topic   string
 }
 
-// OnBlob runs fn for each blob written to a container under a name that matches
+// OnBlob runs fn for each blob written or copied to a container under a name that matches
 // pattern, such as "{fileId}" or "raw/{id}.json": an expression stands for one or more
 // characters without "/", and at the end, as "{path...}", for the rest. In takes the
 // expressions by path tags, what the event says by a field of type blob.Event tagged
@@ -30,7 +31,18 @@ type blobFunction struct {
 // {blob.size}. Each event is handled in one unit of work.
 func OnBlob[In, Out any](c *blob.ContainerRef, pattern string, fn func(context.Context, *In) (*Out, error), opts ...TriggerOption) Part {
 	return &blobFunction{
-		eventFunction: newEventFunction("blob/"+c.ResourceName()+"/"+pattern, fn, opts...), blobs: c, pattern: pattern,
+		eventFunction: newEventFunction("blob/"+c.ResourceName()+"/"+pattern, fn, opts...),
+		blobs:         c, pattern: pattern, topic: blob.Topic(c.ResourceName()),
+	}
+}
+
+// OnBlobDeleted is OnBlob for blobs that are deleted; one that is replaced is not. In
+// takes what the blob was by a field of type blob.Deletion tagged body. Its bytes are
+// gone.
+func OnBlobDeleted[In, Out any](c *blob.ContainerRef, pattern string, fn func(context.Context, *In) (*Out, error), opts ...TriggerOption) Part {
+	return &blobFunction{
+		eventFunction: newEventFunction("blob-deleted/"+c.ResourceName()+"/"+pattern, fn, opts...),
+		blobs:         c, pattern: pattern, topic: blob.DeletedTopic(c.ResourceName()),
 	}
 }
 
@@ -48,13 +60,14 @@ func (f *blobFunction) register(r *running, env binding.Env) error {
 	if err != nil {
 		return err
 	}
+	// Of a deletion the same fields count.
 	name := func(event []byte) (blob.Event, bool) {
 		var ev blob.Event
 		err := json.Unmarshal(event, &ev)
 		return ev, err == nil && match.MatchString(ev.Name)
 	}
 	return r.dispatcher.Register(delivery.Function{
-		Name: f.name, Topics: []string{blob.Topic(f.blobs.ResourceName())}, Policy: f.policy,
+		Name: f.name, Topics: []string{f.topic}, Policy: f.policy,
 		Accepts: func(_ string, event []byte) bool {
 			_, ok := name(event)
 			return ok
@@ -68,9 +81,9 @@ func (f *blobFunction) register(r *running, env binding.Env) error {
 			for i, v := range match.FindStringSubmatch(ev.Name)[1:] {
 				values[names[i]] = v
 			}
-			return plan.run(ctx, binding.NewEvent(values, map[string]string{
+			return plan.handle(ctx, d, values, map[string]string{
 				"blob.container": ev.Container, "blob.name": ev.Name, "blob.size": strconv.FormatInt(ev.Size, 10),
-			}, d.Event))
+			})
 		},
 	})
 }
