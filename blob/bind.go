@@ -2,6 +2,7 @@ package blob
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,8 +33,8 @@ func (c *ContainerRef) ResourceName() string { return c.name }
 func (c *ContainerRef) ResourceKind() string { return "container" }
 
 // BindInput fills fields of type []byte, string, io.Reader, *Reader and Info with
-// the blob that a key names. An absent blob is ErrNotFound, also when no blob can have
-// the name. A reader is closed by
+// the blob that a key names; structs, maps and other slices with what its JSON says. An
+// absent blob is ErrNotFound, also when no blob can have the name. A reader is closed by
 // whoever got it.
 func (c *ContainerRef) BindInput(field reflect.Type) (resource.Input, error) {
 	var of func(ctx context.Context, name string) (any, error)
@@ -50,7 +51,10 @@ func (c *ContainerRef) BindInput(field reflect.Type) (resource.Input, error) {
 	case reflect.TypeFor[Info]():
 		of = func(ctx context.Context, name string) (any, error) { return c.Stat(ctx, name) }
 	default:
-		return nil, fmt.Errorf("container %q fills a field of type []byte, string, io.Reader, *blob.Reader or blob.Info, not %v", c.name, field)
+		if ok, err := isDocument(field); !ok {
+			return nil, cmp.Or(err, fmt.Errorf("container %q fills a field of type []byte, string, io.Reader, *blob.Reader or blob.Info, or a struct, map or slice from JSON, not %v", c.name, field))
+		}
+		of = func(ctx context.Context, name string) (any, error) { return c.readDocument(ctx, name, field) }
 	}
 	return func(ctx context.Context, key string) (reflect.Value, error) {
 		name, err := c.boundName(key)
@@ -68,9 +72,9 @@ func (c *ContainerRef) BindInput(field reflect.Type) (resource.Input, error) {
 	}, nil
 }
 
-// BindOutput writes fields of type []byte, string, io.Reader, Upload and *Upload.
-// A nil slice, reader or pointer writes nothing; an empty string writes an empty
-// blob.
+// BindOutput writes fields of type []byte, string, io.Reader, Upload and *Upload;
+// structs, maps and other slices, and pointers to them, as JSON. A nil slice, map,
+// reader or pointer writes nothing; an empty string writes an empty blob.
 func (c *ContainerRef) BindOutput(field reflect.Type) (resource.Output, error) {
 	var of func(reflect.Value) Upload
 	switch field {
@@ -98,7 +102,10 @@ func (c *ContainerRef) BindOutput(field reflect.Type) (resource.Output, error) {
 			return *v.Interface().(*Upload)
 		}
 	default:
-		return nil, fmt.Errorf("container %q writes a field of type []byte, string, io.Reader, blob.Upload or *blob.Upload, not %v", c.name, field)
+		if ok, err := isDocument(field); !ok {
+			return nil, cmp.Or(err, fmt.Errorf("container %q writes a field of type []byte, string, io.Reader, blob.Upload or *blob.Upload, or a struct, map or slice as JSON, not %v", c.name, field))
+		}
+		of = document
 	}
 	return func(ctx context.Context, key string, v reflect.Value) error {
 		upload := of(v)

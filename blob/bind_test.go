@@ -199,3 +199,54 @@ func TestBindCollection(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// page is kept as JSON.
+type page struct {
+	Title string            `json:"title"`
+	Links map[string]string `json:"links,omitempty"`
+}
+
+func TestBindJSON(t *testing.T) {
+	t.Parallel()
+	a := newApp(t)
+	want := page{Title: "one", Links: map[string]string{"a": "b"}}
+	a.must(func(ctx context.Context) error {
+		return errors.Join(
+			bindOut(ctx, "struct", want),
+			bindOut(ctx, "pointer", &want),
+			bindOut(ctx, "slice", []page{want}),
+			bindOut(ctx, "map", want.Links),
+			bindOut[*page](ctx, "nil", nil),
+		)
+	})
+	a.must(func(ctx context.Context) error {
+		one, err1 := bindIn[page](ctx, "struct")
+		two, err2 := bindIn[*page](ctx, "pointer")
+		three, err3 := bindIn[[]page](ctx, "slice")
+		links, err4 := bindIn[map[string]string](ctx, "map")
+		info, err5 := files.Stat(ctx, "struct")
+		if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+			return err
+		}
+		if !reflect.DeepEqual(one, want) || !reflect.DeepEqual(*two, want) || !reflect.DeepEqual(three, []page{want}) || links["a"] != "b" {
+			t.Errorf("got %v, %v, %v, %v", one, two, three, links)
+		}
+		if info.ContentType != "application/json" {
+			t.Errorf("content type %q", info.ContentType)
+		}
+		if _, err := bindIn[page](ctx, "nil"); !errors.Is(err, blob.ErrNotFound) {
+			t.Errorf("a nil pointer was written: %v", err)
+		}
+		return nil
+	})
+	a.write("text", "no JSON")
+	a.must(func(ctx context.Context) error {
+		if _, err := bindIn[page](ctx, "text"); err == nil || !strings.Contains(err.Error(), "want JSON") {
+			t.Errorf("text as JSON: %v", err)
+		}
+		if _, err := bindIn[struct{ C chan int }](ctx, "text"); err == nil || !strings.Contains(err.Error(), "cannot be JSON") {
+			t.Errorf("a channel: %v", err)
+		}
+		return nil
+	})
+}

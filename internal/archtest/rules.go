@@ -131,6 +131,7 @@ var rules = ruleset{
 				"stream",
 				"window",
 				"blob",
+				"queue",
 				"blob/s3",
 				"blob/azure",
 			},
@@ -164,6 +165,8 @@ var rules = ruleset{
 				"examples/fileapprover",
 				"examples/fileapprover/analysis",
 				"examples/fileapprover/web",
+				"examples/names",
+				"examples/names/web",
 				"test/crash",
 				"test/powerloss",
 				"test/e2e",
@@ -197,6 +200,7 @@ var rules = ruleset{
 		{"internal/httpapi", "internal/binding", "a function's request and answer are bound"},
 		{"examples/fileapprover", "examples/fileapprover/analysis", "parts of one example"},
 		{"examples/fileapprover", "examples/fileapprover/web", "parts of one example"},
+		{"examples/names", "examples/names/web", "parts of one example"},
 	},
 
 	reach: []reachRule{
