@@ -3,6 +3,8 @@ package perdure
 import (
 	"context"
 	"slices"
+
+	"github.com/perdure/perdure/internal/records"
 )
 
 // Break makes the app one that cannot go on.
@@ -30,5 +32,5 @@ const LostEvents = undelivered
 
 // ExpireAnswers removes the answers that have expired.
 func (a *App) ExpireAnswers(ctx context.Context) error {
-	return a.running.Load().expireDueAnswers(ctx)
+	return a.running.Load().expireDue(ctx, records.ExpireAnswers)
 }

@@ -8,20 +8,24 @@ import (
 	"github.com/perdure/perdure/internal/unit"
 )
 
-// How the answers that were stored for an Idempotency-Key are removed when they have
-// expired.
+// How the answers that were stored for an Idempotency-Key, and the ids by which queues
+// know messages that come again, are removed when they have expired.
 const (
 	// expireEvery is the time between two looks.
 	expireEvery = time.Hour
-	// expireBatch bounds the answers removed in one unit.
+	// expireBatch bounds what is removed in one unit.
 	expireBatch = 1000
 )
 
-// expireAnswers removes expired answers until ctx ends: at the start, then hourly.
+// expireAnswers removes expired answers and ids until ctx ends: at the start, then hourly.
 func (r *running) expireAnswers(ctx context.Context) {
 	for {
-		if err := r.expireDueAnswers(ctx); err != nil && ctx.Err() == nil {
-			r.config.Logger.Error("expired answers could not be removed", "error", err)
+		for what, expire := range map[string]func(records.Unit, time.Time, int) (int, error){
+			"answers": records.ExpireAnswers, "ids of messages": records.ExpireIDs,
+		} {
+			if err := r.expireDue(ctx, expire); err != nil && ctx.Err() == nil {
+				r.config.Logger.Error("what has expired could not be removed", "what", what, "error", err)
+			}
 		}
 		t := r.clock.NewTimer(expireEvery)
 		select {
@@ -33,14 +37,14 @@ func (r *running) expireAnswers(ctx context.Context) {
 	}
 }
 
-func (r *running) expireDueAnswers(ctx context.Context) error {
+func (r *running) expireDue(ctx context.Context, expire func(records.Unit, time.Time, int) (int, error)) error {
 	for n := expireBatch; n == expireBatch; {
 		err := unit.Run(ctx, r.env, r.committer, unitAttempts, func(ctx context.Context) error {
 			u, err := unit.From(ctx)
 			if err != nil {
 				return err
 			}
-			n, err = records.ExpireAnswers(u, r.clock.Now(), expireBatch)
+			n, err = expire(u, r.clock.Now(), expireBatch)
 			return err
 		})
 		if err != nil {

@@ -50,6 +50,8 @@ var (
 	ErrStopping = errors.New("perdure: stopping")
 	// ErrBadFunction: a function cannot be registered. The text says why.
 	ErrBadFunction = errors.New("perdure: function cannot be registered")
+	// ErrNameTaken: another function has the name.
+	ErrNameTaken = fmt.Errorf("%w: the name is taken", ErrBadFunction)
 )
 
 // Function is an event function.

@@ -98,7 +98,7 @@ func (d *Dispatcher) Register(f Function) error {
 	case f.Handle == nil:
 		return fmt.Errorf("%w: %q: it has no handler", ErrBadFunction, f.Name)
 	case d.byName[f.Name] != nil:
-		return fmt.Errorf("%w: %q: the name is taken", ErrBadFunction, f.Name)
+		return fmt.Errorf("%w: %q", ErrNameTaken, f.Name)
 	}
 	own := newFunction(f, d.window)
 	d.byName[f.Name] = own

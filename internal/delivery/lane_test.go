@@ -18,7 +18,9 @@ import (
 )
 
 // send commits one delivery of a lane for the function "f".
-func (w *world) send(lane, event string) { w.deliver(&delivery.Delivery{Lane: lane, Event: []byte(event)}) }
+func (w *world) send(lane, event string) {
+	w.deliver(&delivery.Delivery{Lane: lane, Event: []byte(event)})
+}
 
 func (w *world) deliver(x *delivery.Delivery) {
 	w.t.Helper()
