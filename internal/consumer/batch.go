@@ -68,7 +68,10 @@ func (r *runner) patience(full bool) time.Duration {
 }
 
 // lane is the lane into which batches of the partition go that failed.
-func (r *runner) lane() string { return fmt.Sprint("partition ", r.partition.Number) }
+func (r *runner) lane() string { return BatchLane(r.partition.Number) }
+
+// BatchLane returns the lane of the batches of a partition that failed.
+func BatchLane(partition int) string { return fmt.Sprint("partition ", partition) }
 
 // held reports whether a batch that failed is in the way.
 func (r *runner) held(s records.Scanner) (held bool, err error) {
