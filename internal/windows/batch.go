@@ -46,6 +46,9 @@ func (f *Function[T, K, A]) Batch(ctx context.Context, partition int, events []*
 	}
 	if progress != nil {
 		b.closed = progress.Closed
+		if progress.Shape != f.Windows.String() {
+			return f.otherShape(progress.Shape)
+		}
 	}
 	return b.run(events)
 }

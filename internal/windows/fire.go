@@ -64,6 +64,7 @@ type firing struct {
 	states  [][]byte
 	changes uint64
 	final   bool
+	held    bool                  // it waits for earlier results of its key that failed
 	shown   *records.ShownWindow  // what it takes the place of
 	gone    []records.ShownWindow // sessions that are part of it
 }
@@ -94,12 +95,14 @@ func (f *Function[T, K, A]) closeDue(ctx context.Context, limit int, cause error
 			return err
 		}
 	}
-	for _, d := range due {
-		if err := records.TakeWindowDue(u, f.Name, d); err != nil {
-			return err
+	return plan.carryOut(ctx, cause, func() error {
+		for _, d := range due {
+			if err := records.TakeWindowDue(u, f.Name, d); err != nil {
+				return err
+			}
 		}
-	}
-	return plan.carryOut(ctx, cause)
+		return nil
+	})
 }
 
 // showSoon has up to limit windows show what they hold so far.
@@ -122,12 +125,14 @@ func (f *Function[T, K, A]) showSoon(ctx context.Context, limit int, cause error
 			return err
 		}
 	}
-	for _, d := range soon {
-		if err := records.TakeWindowSoon(u, f.Name, d); err != nil {
-			return err
+	return plan.carryOut(ctx, cause, func() error {
+		for _, d := range soon {
+			if err := records.TakeWindowSoon(u, f.Name, d); err != nil {
+				return err
+			}
 		}
-	}
-	return plan.carryOut(ctx, cause)
+		return nil
+	})
 }
 
 // scan is how windows that are due are found.
@@ -311,8 +316,20 @@ func (p *plan[T, K, A]) drop(panes []records.PaneKey, key string, start int64) {
 	}
 }
 
-// carryOut does what was planned and hands over the results.
-func (p *plan[T, K, A]) carryOut(ctx context.Context, cause error) error {
+// carryOut does what was planned and hands over the results. It begins to write with take.
+func (p *plan[T, K, A]) carryOut(ctx context.Context, cause error, take func() error) error {
+	for _, x := range p.firings {
+		var err error
+		if p.Failures == nil || cause != nil {
+			break
+		}
+		if x.held, err = p.Failures.Held(p.u, x.key); err != nil {
+			return err
+		}
+	}
+	if err := take(); err != nil {
+		return err
+	}
 	for _, x := range p.firings {
 		if err := p.note(x); err != nil {
 			return err
@@ -410,33 +427,26 @@ func (p *plan[T, K, A]) deliver(ctx context.Context, x *firing, cause error) err
 		r := window.Result[K, A]{
 			Key: key, Start: unixTime(s.Start), End: unixTime(s.End), Revision: s.Revision + 1, Final: true, Withdrawn: true,
 		}
-		if err := p.hand(ctx, x.key, r, cause); err != nil {
+		if err := p.hand(ctx, x, r, cause); err != nil {
 			return err
 		}
 	}
-	return p.hand(ctx, x.key, window.Result[K, A]{
+	return p.hand(ctx, x, window.Result[K, A]{
 		Key: key, Start: unixTime(x.start), End: unixTime(x.end), Value: state.Result(), Revision: x.revision(), Final: x.final,
 	}, cause)
 }
 
 // hand gives a result to the user's function; to Failures if that has failed for it, for
 // cause, or for an earlier one of the key.
-func (p *plan[T, K, A]) hand(ctx context.Context, key string, r window.Result[K, A], cause error) error {
-	held := false
-	if p.Failures != nil && cause == nil {
-		var err error
-		if held, err = p.Failures.Held(p.u, key); err != nil {
-			return err
-		}
-	}
-	if cause == nil && !held {
+func (p *plan[T, K, A]) hand(ctx context.Context, x *firing, r window.Result[K, A], cause error) error {
+	if cause == nil && !x.held {
 		return p.call(ctx, r)
 	}
 	data, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("a result: %w", err)
 	}
-	return p.Failures.Put(p.u, key, data, cause)
+	return p.Failures.Put(p.u, x.key, data, cause)
 }
 
 // call calls the user's function.

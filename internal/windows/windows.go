@@ -182,9 +182,13 @@ func (f *Function[T, K, A]) adopt(ctx context.Context) error {
 			return err
 		}
 		if open && p.Shape != "" {
-			return fmt.Errorf("%w: function %s: %s, now %s: give it another perdure.FunctionName", ErrShape, f.Name, p.Shape, shape)
+			return f.otherShape(p.Shape)
 		}
 		p.Shape = shape
 		return records.PutWindowProgress(u, f.Name, p)
 	})
+}
+
+func (f *Function[T, K, A]) otherShape(stored string) error {
+	return fmt.Errorf("%w: function %s: %s, now %v: give it another perdure.FunctionName", ErrShape, f.Name, stored, f.Windows)
 }
