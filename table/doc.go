@@ -53,6 +53,20 @@
 // [Page] collects one page and the cursor that the next one goes on from. Cursors
 // stay good while rows come and go: no row that stays is skipped or repeated.
 //
+// # Expire
+//
+// [ExpireAfter] and [ExpiresAt] say when rows cease to exist:
+//
+//	Sessions = table.Of("sessions", table.ExpireAfter[Session](time.Hour))
+//
+// From then on nothing finds the row; soon after, it is removed.
+//
+// # Changes
+//
+// perdure.OnChange runs a function for each change of a row, and package live shows
+// them to browsers. A table to which somebody listens notes each [Change] in the unit
+// that makes it; another one does not.
+//
 // # What is stored
 //
 // A row is stored as JSON by encoding/json. On reading, fields that T does not

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/perduretest"
 	"github.com/perdure/perdure/table"
 )
 
@@ -63,6 +64,35 @@ func balanceOf(ctx context.Context, owner string) (sum int, err error) {
 	}
 	return sum, nil
 }
+
+func poorest(ctx context.Context, owner, cursor string) (page []table.Row[Account], next string, err error) {
+	poor := table.Where(func(a *Account) bool { return a.Balance < 10 })
+	return table.Page(Accounts.ScanIndex(ctx, ByOwner.Equal(owner), poor, table.After(cursor)), 20)
+}
+
+func closeAccounts(ctx context.Context, numbers ...string) (sum int, err error) {
+	accounts, err := Accounts.GetAll(ctx, numbers...)
+	if err != nil {
+		return 0, err
+	}
+	for _, a := range accounts {
+		if a != nil {
+			sum += a.Balance
+		}
+	}
+	_, err = Accounts.DeleteAll(ctx, numbers...)
+	return sum, err
+}
+
+type Reservation struct {
+	Seat  string    `json:"seat"`
+	Until time.Time `json:"until,omitzero"`
+}
+
+var Reservations = table.Of("reservations",
+	table.ExpireAfter[Reservation](24*time.Hour),
+	table.ExpiresAt(func(r *Reservation) time.Time { return r.Until }),
+)
 
 type editIn struct {
 	Number string             `path:"number"`
@@ -142,4 +172,42 @@ func TestGuideUnits(t *testing.T) {
 	}
 	editWith(tag, http.StatusNoContent)
 	editWith(tag, http.StatusPreconditionFailed)
+	err = app.Unit(t.Context(), func(ctx context.Context) error {
+		page, next, err := poorest(ctx, "Grace", "")
+		if err != nil {
+			return err
+		}
+		if len(page) != 1 || page[0].Key.Row != "1" || next != "" {
+			t.Errorf("the poor are %+v", page)
+		}
+		sum, err := closeAccounts(ctx, "1", "2", "3")
+		if sum != 100 {
+			t.Errorf("the closed accounts had %d", sum)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestGuideExpiry(t *testing.T) {
+	t.Parallel()
+	app := perduretest.Start(t, perdure.Config{}, Reservations)
+	app.Unit(func(ctx context.Context) error {
+		return Reservations.PutAll(ctx,
+			table.Entry[Reservation]{Key: "1", Value: &Reservation{Seat: "12A", Until: app.Now().Add(time.Minute)}},
+			table.Entry[Reservation]{Key: "2", Value: &Reservation{Seat: "12B"}},
+		)
+	})
+	for _, want := range []int{2, 1, 0} {
+		app.Unit(func(ctx context.Context) error {
+			n, err := Reservations.Count(ctx, "")
+			if n != want {
+				t.Errorf("%v: %d reservations, want %d", app.Now(), n, want)
+			}
+			return err
+		})
+		app.Advance(map[int]time.Duration{2: time.Minute, 1: 24 * time.Hour}[want])
+	}
 }
