@@ -145,6 +145,6 @@ func download(ctx context.Context, in *downloadIn) (*downloadOut, error) {
 	}
 	return &downloadOut{downloadBody{
 		FileID: in.File.FileID, Metadata: in.File.Metadata,
-		DownloadURL: string(in.Origin) + link.URL, ExpiresAt: link.Expires,
+		DownloadURL: in.Origin.URL(link.URL), ExpiresAt: link.Expires,
 	}}, nil
 }
