@@ -25,8 +25,10 @@ type Config struct {
 	// lasts as long as the app. Default "pebble:" and the folder "store" in
 	// Data.
 	Store string
-	// Blobs is the URL of the place for blobs: "file:PATH". Default "file:" and
-	// the folder "blobs" in Data.
+	// Blobs is the URL of the place for blobs: "file:PATH", or that of a bucket
+	// whose driver the program imports: "s3://BUCKET" with package blob/s3,
+	// "azblob://CONTAINER" with package blob/azure. Default "file:" and the folder
+	// "blobs" in Data. With the store "memory:" blobs last as long as the app.
 	Blobs string
 	// Listen is the address that HTTP functions are served on, a loopback one:
 	// "localhost:8080". Port 0 takes a free one (App.Addr). "none" leaves serving
