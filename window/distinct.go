@@ -100,7 +100,7 @@ func (d *distinct[T, V]) UnmarshalBinary(data []byte) error {
 			d.exact[binary.BigEndian.Uint64(data)] = struct{}{}
 		}
 		return nil
-	case len(data) > 2 && data[0] == 1 && data[2] == sketchPrecision:
+	case len(data) > 4 && data[0] == 1 && [4]byte(data[1:]) == sketchHeader:
 		d.sketch, d.exact = new(hyperloglog.Sketch), nil
 		return d.sketch.UnmarshalBinary(data[1:])
 	default:
@@ -108,6 +108,6 @@ func (d *distinct[T, V]) UnmarshalBinary(data []byte) error {
 	}
 }
 
-// sketchPrecision is that of hyperloglog.NewNoSparse, as a stored sketch shows it in
-// its second byte.
-const sketchPrecision = 14
+// sketchHeader is how the sketches of this package begin: version 2 of the format, precision
+// 14, no bias, dense.
+var sketchHeader = [4]byte{2, 14, 0, 0}
