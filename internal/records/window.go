@@ -64,8 +64,12 @@ func decodeWindowProgress(function string, value []byte) (*WindowProgress, error
 
 // PutWindowProgress notes how far a function has come.
 func PutWindowProgress(u Unit, function string, p *WindowProgress) error {
+	return u.Put(functionKey(spaceWindow, function), p.encode())
+}
+
+func (p *WindowProgress) encode() []byte {
 	value := tuple.AppendString([]byte{windowProgressUpgrades.current()}, p.Shape)
-	return u.Put(functionKey(spaceWindow, function), tuple.AppendInt64(value, p.Closed))
+	return tuple.AppendInt64(value, p.Closed)
 }
 
 // WindowMark is how far the event times of a partition have come.
@@ -89,6 +93,10 @@ func PeekWindowMark(v Viewer, function string, partition int) (*WindowMark, erro
 	if err != nil || value == nil {
 		return nil, err
 	}
+	return decodeWindowMark(function, value)
+}
+
+func decodeWindowMark(function string, value []byte) (*WindowMark, error) {
 	body, err := windowMarkUpgrades.body(value)
 	if err != nil {
 		return nil, unreadableWindow(function, err)
@@ -103,8 +111,11 @@ func PeekWindowMark(v Viewer, function string, partition int) (*WindowMark, erro
 
 // PutWindowMark notes the mark of a partition.
 func PutWindowMark(u Unit, function string, partition int, m *WindowMark) error {
-	value := tuple.AppendInt64([]byte{windowMarkUpgrades.current()}, m.Latest)
-	return u.Put(windowMarkKey(function, partition), tuple.AppendInt64(value, m.Seen))
+	return u.Put(windowMarkKey(function, partition), m.encode())
+}
+
+func (m *WindowMark) encode() []byte {
+	return tuple.AppendInt64(tuple.AppendInt64([]byte{windowMarkUpgrades.current()}, m.Latest), m.Seen)
 }
 
 // PaneKey names a pane: what one partition adds to the windows of a key.
@@ -289,9 +300,26 @@ func shownKey(function, key string, start int64) []byte {
 
 // PutShown notes the latest result of a window.
 func PutShown(u Unit, function, key string, s *ShownWindow) error {
+	return u.Put(shownKey(function, key, s.Start), s.encode())
+}
+
+func (s *ShownWindow) encode() []byte {
 	value := tuple.AppendInt64([]byte{shownUpgrades.current()}, s.End)
 	value = tuple.AppendUint64(tuple.AppendUint64(value, uint64(s.Revision)), s.Changes)
-	return u.Put(shownKey(function, key, s.Start), tuple.AppendBool(value, s.Final))
+	return tuple.AppendBool(value, s.Final)
+}
+
+func decodeShown(function string, start int64, value []byte) (*ShownWindow, error) {
+	body, err := shownUpgrades.body(value)
+	if err != nil {
+		return nil, unreadableWindow(function, err)
+	}
+	t := tuple.Decode(body)
+	s := &ShownWindow{Start: start, End: t.Int64(), Revision: int(t.Uint64()), Changes: t.Uint64(), Final: t.Bool()}
+	if err := t.End(); err != nil {
+		return nil, unreadableWindow(function, err)
+	}
+	return s, nil
 }
 
 // DeleteShown forgets the results of a window.
@@ -305,18 +333,13 @@ func ScanShown(s Scanner, function, key string, from, until int64, visit func(*S
 	base := windowKey(spaceWindowShow, function, key)
 	return scanWindows(s, function, startsBetween(base, from, until), func(it store.Item) (bool, error) {
 		t := tuple.Decode(it.Key[len(base):])
-		w := &ShownWindow{Start: t.Int64()}
+		start := t.Int64()
 		if err := t.End(); err != nil {
 			return false, unreadableWindow(function, err)
 		}
-		body, err := shownUpgrades.body(it.Value)
+		w, err := decodeShown(function, start, it.Value)
 		if err != nil {
-			return false, unreadableWindow(function, err)
-		}
-		t = tuple.Decode(body)
-		w.End, w.Revision, w.Changes, w.Final = t.Int64(), int(t.Uint64()), t.Uint64(), t.Bool()
-		if err := t.End(); err != nil {
-			return false, unreadableWindow(function, err)
+			return false, err
 		}
 		return visit(w), nil
 	})
