@@ -81,7 +81,7 @@ func (r *running) uploads(resources map[string]resource.Resource) *httpapi.Funct
 		return receive(ctx, c, in)
 	}
 	return httpapi.New("PUT "+signedurl.Path+"{container}/{name...}", upload, Hidden(),
-		Named("signed upload"), MaxBody(math.MaxInt64)) // the claim has the bound
+		Named("signed upload"), MaxBody(math.MaxInt64/2)) // the claim has the bound
 }
 
 // receive writes a blob that was uploaded.

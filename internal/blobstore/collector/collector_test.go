@@ -370,6 +370,24 @@ func (o stubbornObjects) Delete(ctx context.Context, key string) error {
 	return o.Dir.Delete(ctx, key)
 }
 
+// untidy is a place whose remains cannot be removed.
+type untidy struct{ *blobstore.Dir }
+
+func (untidy) Tidy(context.Context, time.Time) error { return errFault }
+
+func TestOrphansDoNotWaitForTidiness(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	crashed := w.create()
+	w.reopen()
+	config := w.config()
+	config.Objects = untidy{w.dir}
+	removed, err := collector.New(config).CollectOrphans(t.Context(), time.Now().Add(2*time.Hour))
+	if removed != 1 || !errors.Is(err, errFault) || w.has(crashed) {
+		t.Errorf("%d removed, %v", removed, err)
+	}
+}
+
 // signalling tells when objects are deleted and when a sweep begins.
 type signalling struct {
 	*blobstore.Dir

@@ -240,7 +240,9 @@ func TestKeyFileSurvivesPowerCut(t *testing.T) {
 func FuzzVerify(f *testing.F) {
 	s := openKeys(f, f.TempDir())
 	link := sign(f, s, "a/b c.txt", end)
+	upload := s.SignUpload(signedurl.UploadClaim{Container: "files", Name: "a/b c.txt", MaxSize: 5, Expires: end})
 	f.Add(link)
+	f.Add(upload)
 	f.Add(link + "&x=y")
 	f.Add("/blobs/files/a?expires=1&key=&object=&signature=")
 	f.Add("http://[::1/blobs/%zz")
@@ -254,6 +256,10 @@ func FuzzVerify(f *testing.F) {
 		}
 		if !errors.Is(err, signedurl.ErrInvalid) || claim != (signedurl.Claim{}) {
 			t.Errorf("%q gives %+v, %v", text, claim, err)
+		}
+		write, err := s.VerifyUpload(text, start)
+		if text != upload && (!errors.Is(err, signedurl.ErrInvalid) || write != (signedurl.UploadClaim{})) {
+			t.Errorf("%q gives %+v, %v", text, write, err)
 		}
 	})
 }
