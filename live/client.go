@@ -21,14 +21,17 @@ const (
 	joinBelow = 128
 	// maxRounds is how often it may try to come so near.
 	maxRounds = 100
-	// snapshotTime bounds how long a snapshot is kept for a client.
+	// snapshotTime bounds how long a snapshot is kept for a client, and
+	// maxSnapshots for how many at a time: after a restart all come at once.
 	snapshotTime = time.Minute
+	maxSnapshots = 32
 )
 
 // Why a client is disconnected.
 var (
 	errSlow = errors.New("live: the client is too slow")
 	errEnd  = errors.New("live: the server stops")
+	errGone = errors.New("live: the client has left")
 	// errUnexpected stands for a panic.
 	errUnexpected = errors.New("live: the client could not be served")
 )
@@ -202,6 +205,14 @@ func (c *client) tell(changes []*change) error {
 // snapshot sends all rows that the client may see, and moves it to their place in the
 // feed.
 func (c *client) snapshot() error {
+	select {
+	case c.s.reading <- struct{}{}:
+		defer func() { <-c.s.reading }()
+	case <-c.transport.gone():
+		return errGone
+	case <-c.s.ending:
+		return errEnd
+	}
 	u := unit.New(c.s.env)
 	defer u.Discarded()
 	at, err := c.s.tailsIn(u)

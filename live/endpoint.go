@@ -105,8 +105,8 @@ func MaxSubscribers(n int) Option { return func(e *Endpoint) { e.subscribers = n
 // too slow.
 func Buffer(changes int) Option { return func(e *Endpoint) { e.buffer = changes } }
 
-// Heartbeat sets the time after which a connection on which nothing happens gets a
-// sign of life.
+// Heartbeat sets how often a connection gets a sign of life, which keeps proxies from
+// ending it and shows that the client is there.
 func Heartbeat(d time.Duration) Option { return func(e *Endpoint) { e.heartbeat = d } }
 
 // Pattern returns what requests the endpoint answers.

@@ -11,7 +11,7 @@
 //   state(name)            is called with "connecting", "live", "waiting" or "closed".
 //   transport              "sse" (the default) or "websocket".
 
-const firstWait = 500;
+const firstWait = 1000;
 const longestWait = 30_000;
 
 export function connect(url, options = {}) {
@@ -110,7 +110,7 @@ class Connection {
     if (this.#closed) return;
     this.#tell("waiting");
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#open(), this.#wait * (0.5 + Math.random() / 2));
+    this.#timer = setTimeout(() => this.#open(), this.#wait * (0.5 + Math.random()));
     this.#wait = Math.min(this.#wait * 2, longestWait);
   }
 }

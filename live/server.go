@@ -47,6 +47,7 @@ type Server struct {
 	refuse   func(http.ResponseWriter, *http.Request, error)
 	origin   *http.CrossOriginProtection
 	hub      *hub
+	reading  chan struct{} // holds one for each client that is sent a snapshot
 	reader   sync.WaitGroup
 	cancel   context.CancelFunc
 
@@ -64,7 +65,7 @@ func (e *Endpoint) Open(c Config) (*Server, error) {
 	s := &Server{
 		endpoint: e, name: e.table.ResourceName(),
 		env: c.Env, store: c.Store, clock: c.Clock, log: c.Log, refuse: c.Refuse,
-		origin: http.NewCrossOriginProtection(), ending: make(chan struct{}),
+		origin: http.NewCrossOriginProtection(), ending: make(chan struct{}), reading: make(chan struct{}, maxSnapshots),
 	}
 	s.hub = &hub{s: s, subscribers: map[*subscriber]struct{}{}}
 	for _, trusted := range c.TrustedOrigins {
