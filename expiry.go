@@ -15,6 +15,9 @@ const (
 	sweepRows = 256
 	// sweepAgain is how long the sweeper waits after a failure.
 	sweepAgain = time.Second
+	// sweepLook is how long it waits at most: a machine that was asleep does not
+	// count that time for its timers.
+	sweepLook = 10 * time.Minute
 )
 
 // sweeper removes rows that have expired: at the start, and whenever the first one of
@@ -96,7 +99,8 @@ func (s *sweeper) set(at time.Time) {
 	if !s.due.IsZero() && !at.Before(s.due) {
 		return
 	}
-	wait := at.Sub(s.r.clock.Now())
+	now := s.r.clock.Now()
+	wait := min(at.Sub(now), sweepLook)
 	switch {
 	case wait <= 0:
 		s.ring()
@@ -106,7 +110,7 @@ func (s *sweeper) set(at time.Time) {
 	default:
 		s.timer.Reset(wait)
 	}
-	s.due = at
+	s.due = now.Add(wait)
 }
 
 func (s *sweeper) fire() {

@@ -88,6 +88,30 @@ func TestLiveTable(t *testing.T) {
 	}
 }
 
+// What has changed is kept for a while, for browsers that come back.
+func TestLiveTableKeepsChangesForAWhile(t *testing.T) {
+	t.Parallel()
+	r := liveWorld(t, live.Table("GET /live/items", items))
+	put := func(n int) {
+		r.unit(func(ctx context.Context) error { return items.Put(ctx, "1", &item{Count: n}) })
+	}
+	for i := range 3 {
+		put(i)
+	}
+	begins := func() string {
+		next, _ := r.events("/live/items?resume=" + strings.Repeat("0-", 7) + "0")
+		return next()
+	}
+	r.advance(29 * time.Minute)
+	if got := begins(); !strings.Contains(got, `{"count":0}`) || !strings.Contains(got, `{"count":2}`) {
+		t.Errorf("after 29 minutes it begins with %s, want all changes", got)
+	}
+	r.advance(2 * time.Minute)
+	if got := begins(); got != "reset" {
+		t.Errorf("after 31 minutes it begins with %s, want a reset", got)
+	}
+}
+
 func TestLiveTableByWebSocket(t *testing.T) {
 	t.Parallel()
 	r := liveWorld(t, live.Table("GET /live/items", items))
