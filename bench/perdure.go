@@ -10,6 +10,8 @@ import (
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/durable"
+	"github.com/perdure/perdure/queue"
+	"github.com/perdure/perdure/stream"
 )
 
 // The names of what the bench runs on Perdure.
@@ -23,6 +25,21 @@ var (
 		approval: durable.NewOrchestration[input, string](string(approval)),
 	}
 )
+
+var (
+	perdureQueue  = queue.Of[string]("messages")
+	perdureStream = stream.Of[string]("events", stream.Partitions(1))
+)
+
+// perdureMessage is what the queue's function is given.
+type perdureMessage struct {
+	Text string `body:""`
+}
+
+// perdureBatch is what the stream's function is given.
+type perdureBatch struct {
+	Texts []string `body:""`
+}
 
 // perdureEngine is Perdure on its embedded store, as any program uses it.
 type perdureEngine struct {
@@ -63,6 +80,12 @@ func (e *perdureEngine) open(ctx context.Context, dir string) error {
 		perdureWorkflows[parallel].Impl(perdureParallel),
 		perdureWorkflows[approval].Impl(e.approval),
 	)
+	switch e.deps.workload {
+	case queued:
+		app.Add(perdure.OnQueue(perdureQueue, e.message, perdure.Policy{Concurrency: e.deps.inflight}))
+	case streamed:
+		app.Add(perdure.OnStreamBatch(perdureStream, e.batch, perdure.BatchSize(1000)))
+	}
 	if err := app.Start(ctx); err != nil {
 		return err
 	}
@@ -114,6 +137,30 @@ func (e *perdureEngine) raise(ctx context.Context, id, decision string) error {
 func (e *perdureEngine) result(ctx context.Context, id string) (string, error) {
 	return perdureWorkflows[approval].WaitWith(ctx, e.client, id)
 }
+
+func (e *perdureEngine) message(_ context.Context, in *perdureMessage) (*struct{}, error) {
+	e.deps.handle(in.Text)
+	return nil, nil
+}
+
+func (e *perdureEngine) batch(_ context.Context, in *perdureBatch) (*struct{}, error) {
+	for _, text := range in.Texts {
+		e.deps.handle(text)
+	}
+	return nil, nil
+}
+
+func (e *perdureEngine) send(ctx context.Context, message string) error {
+	return e.app.Unit(ctx, func(ctx context.Context) error {
+		if e.deps.workload == queued {
+			return perdureQueue.Send(ctx, message)
+		}
+		return perdureStream.Append(ctx, message)
+	})
+}
+
+// drained waits until the app is at rest: every message is handled, and that is committed.
+func (e *perdureEngine) drained(ctx context.Context, _ int) error { return e.app.Settle(ctx) }
 
 func (e *perdureEngine) server() int { return 0 }
 

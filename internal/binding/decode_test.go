@@ -367,3 +367,22 @@ func TestInjectorComesFirst(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestEventText: an event is JSON, also where it is a text.
+func TestEventText(t *testing.T) {
+	t.Parallel()
+	type in struct {
+		Text string `body:""`
+	}
+	plan, err := binding.CompileInput(reflect.TypeFor[in](), binding.Trigger{Function: "f"}, binding.Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := plan.Decode(t.Context(), binding.NewEvent(nil, nil, []byte(`"one\ntwo"`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := v.Interface().(*in).Text; got != "one\ntwo" {
+		t.Errorf("got %q", got)
+	}
+}

@@ -226,6 +226,9 @@ func (in *Input) addBody(f field) error {
 		return fail("the body is read by another field already")
 	}
 	b := newBody(f)
+	if !in.trigger.HTTP && b.Kind == Text {
+		b.Kind = JSON // an event is; its text would have quotes
+	}
 	b.Optional, b.Strict = f.has("optional"), f.has("strict")
 	switch {
 	case b.Strict && b.Kind != JSON:
