@@ -177,3 +177,32 @@ func TestChangesOfDamagedRows(t *testing.T) {
 	a.run(t, func(ctx context.Context) error { return leases.Put(ctx, "p/1", &Lease{Holder: "mended"}) })
 	wantFeed(t, a, "update p/1 >", "update p/1 >mended")
 }
+
+// A change carries the trace of the unit that made it.
+func TestChangesAreTraced(t *testing.T) {
+	t.Parallel()
+	a := newApp(t)
+	a.env.Feeds = map[string]bool{"leases": true}
+	a.env.Trace = func(context.Context) map[string]string { return map[string]string{"traceparent": "this"} }
+	a.run(t, func(ctx context.Context) error { return leases.Put(ctx, "p/1", &Lease{}) })
+	a.run(t, func(ctx context.Context) error {
+		u, err := unit.From(ctx)
+		if err != nil {
+			return err
+		}
+		found := 0
+		for p := range records.FeedPartitions {
+			err = errors.Join(err, records.ScanEvents(u, records.Partition{Stream: records.FeedStream("leases"), Number: p}, 1, func(e *records.Event) bool {
+				found++
+				if e.Headers["traceparent"] != "this" {
+					t.Errorf("the headers are %v", e.Headers)
+				}
+				return true
+			}))
+		}
+		if found != 1 {
+			t.Errorf("the feed has %d events", found)
+		}
+		return err
+	})
+}

@@ -56,7 +56,7 @@ func noteChange(u Unit, k RowKey, old, row *Row) error {
 			return err
 		}
 		return AppendEvents(u, FeedStream(k.Table), &Event{
-			Partition: PartitionOf(k.Partition, FeedPartitions), Key: k.order(), Time: now, Data: data,
+			Partition: PartitionOf(k.Partition, FeedPartitions), Key: k.order(), Time: now, Headers: u.Traced(nil), Data: data,
 		})
 	}
 	if old != nil && old.Live(now) == nil {

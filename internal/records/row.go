@@ -29,6 +29,8 @@ type Unit interface {
 	Now() time.Time
 	// HasFeed reports whether somebody listens to the changes of a table.
 	HasFeed(table string) bool
+	// Traced returns headers with those of the unit's trace added.
+	Traced(headers map[string]string) map[string]string
 	// RowExpires tells the app, after the commit, when a row expires.
 	RowExpires(at time.Time)
 }
