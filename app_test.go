@@ -150,8 +150,8 @@ func TestAppThatDoesNotRun(t *testing.T) {
 	stopped.stop()
 	for name, app := range map[string]*perdure.App{"unstarted": unstarted, "stopped": stopped.App} {
 		letters := app.DeadLetters()
-		_, _, list := letters.List("", "", 0)
-		_, count := letters.Count("")
+		_, _, list := letters.List(t.Context(), "", "", 0)
+		_, count := letters.Count(t.Context(), "")
 		_, getOne := letters.Get(t.Context(), "f", perdure.DeadLetterID{})
 		for what, err := range map[string]error{
 			"Unit": app.Unit(t.Context(), func(context.Context) error { return nil }),

@@ -180,7 +180,7 @@ func TestAChangeThatFailsHoldsItsPartition(t *testing.T) {
 	r.settle()
 	c.want(t, "p/", "insert p/1 >good")
 	c.fail("")
-	letters, _, err := r.DeadLetters().List("table/sessions", "", 10)
+	letters, _, err := r.DeadLetters().List(t.Context(), "table/sessions", "", 10)
 	if err != nil || len(letters) != 2 {
 		t.Fatalf("%d dead letters, %v", len(letters), err)
 	}

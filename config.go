@@ -49,6 +49,8 @@ type Config struct {
 	// OnDeadLetter, unless nil, is called after an event was given up. It must
 	// return soon.
 	OnDeadLetter func(DeadLetter)
+	// DeadLetterWebhook is told of each dead letter. Default: none is.
+	DeadLetterWebhook DeadLetterWebhook
 	// MaxActivities bounds the activities running at a time. Default 1,000.
 	MaxActivities int
 	// MaxIdleInstances bounds the waiting instances kept in memory; others are
@@ -116,7 +118,7 @@ func (c Config) withDefaults() Config {
 // validate names each field that is wrong, and the mend.
 func (c Config) validate() error {
 	_, _, storeErr := c.store()
-	errs := []error{storeErr, c.validateListen()}
+	errs := []error{storeErr, c.DeadLetterWebhook.validate(), c.validateListen()}
 	for _, bound := range []struct {
 		field string
 		value int64

@@ -14,10 +14,8 @@ import (
 
 	"github.com/perdure/perdure/durable"
 	"github.com/perdure/perdure/internal/control"
-	"github.com/perdure/perdure/internal/delivery"
 	"github.com/perdure/perdure/internal/engine"
 	"github.com/perdure/perdure/internal/history"
-	"github.com/perdure/perdure/internal/records"
 	"github.com/perdure/perdure/internal/unit"
 )
 
@@ -85,7 +83,7 @@ func (r *running) controlled(p *parts) control.App {
 	return control.App{
 		Info:        r.info,
 		Instances:   controlledInstances{durable.NewClient(r.engine), r.engine},
-		DeadLetters: controlledDeadLetters{r.dispatcher, r},
+		DeadLetters: r.dispatcher,
 		Functions:   func() ([]control.Function, error) { return r.functions(functions, events) },
 		Tables:      controlledTables{r, resourcesOf(p, "table")},
 		Blobs:       controlledBlobs{r, resourcesOf(p, "container")},
@@ -145,29 +143,4 @@ func (c controlledInstances) Start(ctx context.Context, s control.Start) (string
 // Raise implements control.Instances.
 func (c controlledInstances) Raise(ctx context.Context, id, event string, payload json.RawMessage, keepFor time.Duration) error {
 	return c.engine.Raise(ctx, unit.Raise{ID: id, Name: event, Payload: payload, KeepFor: keepFor})
-}
-
-// controlledDeadLetters are the app's dead letters as they are managed.
-type controlledDeadLetters struct {
-	*delivery.Dispatcher
-	r *running
-}
-
-// EditDeadLetter implements control.DeadLetters.
-func (c controlledDeadLetters) EditDeadLetter(ctx context.Context, function string, id delivery.ID, event []byte) error {
-	return unit.Run(ctx, c.r.env, c.r.committer, unitAttempts, func(ctx context.Context) error {
-		u, err := unit.From(ctx)
-		if err != nil {
-			return err
-		}
-		l, err := records.GetDeadLetter(u, function, id)
-		if err != nil {
-			return err
-		}
-		if l == nil {
-			return fmt.Errorf("%w: %s of function %q", ErrNoDeadLetter, id, function)
-		}
-		l.Event = event
-		return records.ReplaceDeadLetter(u, l)
-	})
 }

@@ -22,7 +22,10 @@ type DeadLetterID = delivery.ID
 // while the app does not run.
 type DeadLetters struct{ app *App }
 
-func (l DeadLetters) dispatcher() (*delivery.Dispatcher, error) {
+func (l DeadLetters) dispatcher(ctx context.Context) (*delivery.Dispatcher, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
 	if r := l.app.running.Load(); r != nil {
 		return r.dispatcher, nil
 	}
@@ -32,8 +35,8 @@ func (l DeadLetters) dispatcher() (*delivery.Dispatcher, error) {
 // List returns up to limit (at most 1,000) dead letters of a function, oldest arrival
 // first; of all functions when function is empty. It goes on where cursor, which an
 // earlier answer gave as next, says; next is empty at the end.
-func (l DeadLetters) List(function, cursor string, limit int) (letters []DeadLetter, next string, err error) {
-	d, err := l.dispatcher()
+func (l DeadLetters) List(ctx context.Context, function, cursor string, limit int) (letters []DeadLetter, next string, err error) {
+	d, err := l.dispatcher(ctx)
 	if err != nil {
 		return nil, "", err
 	}
@@ -45,40 +48,94 @@ type DeadLetterCount = records.DeadLetterCount
 
 // Count returns how many dead letters there are of each function and cause, none of
 // which is zero; of one function, or of all when it is empty.
-func (l DeadLetters) Count(function string) ([]DeadLetterCount, error) {
-	d, err := l.dispatcher()
+func (l DeadLetters) Count(ctx context.Context, function string) ([]DeadLetterCount, error) {
+	d, err := l.dispatcher(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return d.CountDeadLetters(function)
 }
 
+// DeadLetterGroup says how many events a function gave up for one cause and reason, and
+// when the first and the last of them.
+type DeadLetterGroup = delivery.Group
+
+// Groups returns the dead letters of a function, of all when it is empty, counted by
+// function, cause and reason, the greatest group first. A reason is the latest error
+// with what is quoted replaced by "…" and numbers by #, so that failures of one kind are
+// together. Beyond 1,000 groups, those of a function and cause are counted under an
+// empty reason.
+func (l DeadLetters) Groups(ctx context.Context, function string) ([]DeadLetterGroup, error) {
+	d, err := l.dispatcher(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return d.Groups(ctx, function)
+}
+
 // Get returns one dead letter: ErrNoDeadLetter without it.
 func (l DeadLetters) Get(ctx context.Context, function string, id DeadLetterID) (*DeadLetter, error) {
-	d, err := l.dispatcher()
+	d, err := l.dispatcher(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return d.DeadLetter(ctx, function, id)
 }
 
+// Edit replaces the event by another JSON; the one that came stays in
+// DeadLetter.Original. ErrNoDeadLetter without the dead letter, ErrBadEvent if it is not
+// JSON, or larger than 8 MiB.
+func (l DeadLetters) Edit(ctx context.Context, function string, id DeadLetterID, event []byte) error {
+	d, err := l.dispatcher(ctx)
+	if err != nil {
+		return err
+	}
+	return d.EditDeadLetter(ctx, function, id, event)
+}
+
 // Resend has the function handle the event again, at its old place in the order of
-// arrival, as if it had never been tried: ErrNoDeadLetter without it.
+// arrival and of its key, as if it had never been tried: ErrNoDeadLetter without it.
 func (l DeadLetters) Resend(ctx context.Context, function string, id DeadLetterID) error {
-	d, err := l.dispatcher()
+	d, err := l.dispatcher(ctx)
 	if err != nil {
 		return err
 	}
 	return d.Resend(ctx, function, id)
 }
 
-// Drop removes a dead letter for good: ErrNoDeadLetter without it.
+// Drop removes a dead letter for good, so that its key goes on: ErrNoDeadLetter without
+// it.
 func (l DeadLetters) Drop(ctx context.Context, function string, id DeadLetterID) error {
-	d, err := l.dispatcher()
+	d, err := l.dispatcher(ctx)
 	if err != nil {
 		return err
 	}
 	return d.Drop(ctx, function, id)
+}
+
+// DeadLetterSelection chooses dead letters by function, by the name of a cause and by
+// reason, as groups have it. Empty fields choose all.
+type DeadLetterSelection = delivery.Selection
+
+// ResendAll is Resend for the chosen dead letters that are there when it begins, function
+// by function in the order of arrival. It works in units of a hundred, so an error leaves
+// some of them sent; it returns how many.
+func (l DeadLetters) ResendAll(ctx context.Context, s DeadLetterSelection) (int, error) {
+	d, err := l.dispatcher(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return d.ResendAll(ctx, s)
+}
+
+// DropAll is Drop for the chosen dead letters that are there when it begins. It works in
+// units of a hundred, so an error leaves some of them dropped; it returns how many.
+func (l DeadLetters) DropAll(ctx context.Context, s DeadLetterSelection) (int, error) {
+	d, err := l.dispatcher(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return d.DropAll(ctx, s)
 }
 
 // undelivered is the function whose dead letters are the events that no instance took.

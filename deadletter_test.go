@@ -62,11 +62,11 @@ func TestFailuresBecomeADeadLetterThatCanBeSentAgain(t *testing.T) {
 	r.stop()
 
 	r = w.start(parts...) // dead letters last
-	letters, next, err := r.DeadLetters().List("print", "", 10)
+	letters, next, err := r.DeadLetters().List(t.Context(), "print", "", 10)
 	if err != nil || next != "" || len(letters) != 1 || letters[0].ID != told.ID || letters[0].Reason != told.Reason {
 		t.Fatalf("list: %+v, %q, %v", letters, next, err)
 	}
-	counts, err := r.DeadLetters().Count("")
+	counts, err := r.DeadLetters().Count(t.Context(), "")
 	if err != nil || len(counts) != 1 || counts[0].Function != "print" || counts[0].Count != 1 {
 		t.Errorf("count: %+v, %v", counts, err)
 	}
@@ -93,7 +93,7 @@ func TestFailuresBecomeADeadLetterThatCanBeSentAgain(t *testing.T) {
 			t.Errorf("after it was sent again: %v, want ErrNoDeadLetter", err)
 		}
 	}
-	if counts, err := r.DeadLetters().Count(""); err != nil || len(counts) != 0 {
+	if counts, err := r.DeadLetters().Count(t.Context(), ""); err != nil || len(counts) != 0 {
 		t.Errorf("count afterwards: %+v, %v", counts, err)
 	}
 }
@@ -150,7 +150,7 @@ func TestDeadLettersArePagedAndDropped(t *testing.T) {
 	var names []string
 	cursor := ""
 	for pages := 0; ; pages++ {
-		letters, next, err := r.DeadLetters().List("two", cursor, 2)
+		letters, next, err := r.DeadLetters().List(t.Context(), "two", cursor, 2)
 		if err != nil || len(letters) > 2 || pages > 3 {
 			t.Fatalf("%+v, %v", letters, err)
 		}
@@ -171,11 +171,11 @@ func TestDeadLettersArePagedAndDropped(t *testing.T) {
 	if want := []string{"n0", "n1", "n2", "n3", "n4"}; !slices.Equal(names, want) {
 		t.Errorf("pages have %q, want %q", names, want)
 	}
-	letters, _, err := r.DeadLetters().List("", "", 0)
+	letters, _, err := r.DeadLetters().List(t.Context(), "", "", 0)
 	if err != nil || len(letters) != 5 || letters[0].Function != "one" {
 		t.Errorf("left: %+v, %v", letters, err)
 	}
-	if _, _, err := r.DeadLetters().List("", "nonsense!", 1); err == nil {
+	if _, _, err := r.DeadLetters().List(t.Context(), "", "nonsense!", 1); err == nil {
 		t.Error("a cursor that nobody gave is taken")
 	}
 }

@@ -29,6 +29,11 @@ var (
 	ErrNotFound = resource.ErrNotFound
 	// ErrNoDeadLetter: there is no dead letter of that function with that id.
 	ErrNoDeadLetter = delivery.ErrNoDeadLetter
+	// ErrBadEvent: the event of a dead letter was to be replaced by what is not JSON.
+	ErrBadEvent = delivery.ErrBadEvent
+	// ErrNoRun: Extend was called where no event is handled, or after the time of
+	// the run was over.
+	ErrNoRun = delivery.ErrNoLease
 	// ErrConfig: the app cannot start as it was put together; the text names
 	// each mistake and its mend.
 	ErrConfig = errors.New("perdure: configuration")

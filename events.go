@@ -146,5 +146,5 @@ func (p *eventPlan) run(ctx context.Context, req *binding.Request) error {
 
 // Extend gives the run of the function that ctx belongs to until d from now, instead of
 // what is left of its timeout: what long work calls now and then to go on. It fails
-// where no event is handled, and after the time was over.
+// with ErrNoRun where no event is handled, and after the time was over.
 func Extend(ctx context.Context, d time.Duration) error { return delivery.Extend(ctx, d) }

@@ -34,3 +34,12 @@ const LostEvents = undelivered
 func (a *App) ExpireAnswers(ctx context.Context) error {
 	return a.running.Load().expireDue(ctx, records.ExpireAnswers)
 }
+
+// SignWebhook returns the signature of a message under a secret.
+func SignWebhook(secret, id, at, body string) (string, error) {
+	key, err := DeadLetterWebhook{Secret: secret}.key()
+	return signWebhook(key, id, at, []byte(body)), err
+}
+
+// IsPublic reports whether a webhook may lead to an address.
+var IsPublic = isPublic

@@ -104,7 +104,7 @@ func TestRequestThatKeepsConflictingIs503(t *testing.T) {
 		t.Errorf("count %d, want 10", got)
 	}
 	r.settle()
-	if counts, err := r.DeadLetters().Count(""); len(counts) != 0 || err != nil {
+	if counts, err := r.DeadLetters().Count(t.Context(), ""); len(counts) != 0 || err != nil {
 		t.Errorf("a request became a dead letter: %+v, %v", counts, err)
 	}
 }

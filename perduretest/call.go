@@ -146,7 +146,7 @@ func (a *App) DeadLetters() []perdure.DeadLetter {
 	a.t.Helper()
 	var all []perdure.DeadLetter
 	for cursor := ""; ; {
-		letters, next, err := a.App.DeadLetters().List("", cursor, 0)
+		letters, next, err := a.App.DeadLetters().List(a.t.Context(), "", cursor, 0)
 		if err != nil {
 			a.t.Fatalf("perduretest: dead letters: %v", err)
 		}

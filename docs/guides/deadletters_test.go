@@ -36,7 +36,7 @@ func invoices() perdure.Part {
 
 func resendAll(ctx context.Context, app *perdure.App, function string) error {
 	for cursor, more := "", true; more; more = cursor != "" {
-		letters, next, err := app.DeadLetters().List(function, cursor, 100)
+		letters, next, err := app.DeadLetters().List(ctx, function, cursor, 100)
 		if err != nil {
 			return err
 		}
@@ -87,7 +87,7 @@ func TestGuideDeadLetters(t *testing.T) {
 	if l := <-dead; l.Function != "bookInvoices" || !strings.Contains(l.Reason, `invoice "7": no amount`) {
 		t.Fatalf("dead letter %+v", l)
 	}
-	counts, err := app.DeadLetters().Count("")
+	counts, err := app.DeadLetters().Count(t.Context(), "")
 	if err != nil || len(counts) != 1 || counts[0].Count != 1 {
 		t.Errorf("counts %+v, %v", counts, err)
 	}
@@ -99,7 +99,7 @@ func TestGuideDeadLetters(t *testing.T) {
 	if id := <-booked; id != "7" {
 		t.Errorf("booked %q", id)
 	}
-	counts, err = app.DeadLetters().Count("")
+	counts, err = app.DeadLetters().Count(t.Context(), "")
 	if err != nil || len(counts) != 0 {
 		t.Errorf("afterwards %+v, %v", counts, err)
 	}

@@ -5,10 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"net/http"
-	"regexp"
-	"slices"
 	"time"
 
 	"github.com/perdure/perdure/internal/delivery"
@@ -16,24 +13,20 @@ import (
 	"github.com/perdure/perdure/internal/records"
 )
 
-// The bounds of what is done with many dead letters in one request.
-const (
-	// maxSelected is how many dead letters are looked at.
-	maxSelected = 1000
-	// maxGrouped is how many dead letters are grouped.
-	maxGrouped = 10_000
-	// maxReason bounds the text that stands for a group, in bytes.
-	maxReason = 200
-)
+// maxLooked is how many dead letters are looked at for one page.
+const maxLooked = 1000
 
 // DeadLetters are the events that an app gave up. A cursor stands for the place of a
-// dead letter.
+// dead letter. *delivery.Dispatcher is one.
 type DeadLetters interface {
 	DeadLetters(function, cursor string, limit int) (letters []delivery.DeadLetter, next string, err error)
 	DeadLetter(ctx context.Context, function string, id delivery.ID) (*delivery.DeadLetter, error)
 	EditDeadLetter(ctx context.Context, function string, id delivery.ID, event []byte) error
 	Resend(ctx context.Context, function string, id delivery.ID) error
 	Drop(ctx context.Context, function string, id delivery.ID) error
+	Groups(ctx context.Context, function string) ([]delivery.Group, error)
+	ResendAll(ctx context.Context, s delivery.Selection) (int, error)
+	DropAll(ctx context.Context, s delivery.Selection) (int, error)
 }
 
 // DeadLetter is an event that was given up.
@@ -54,6 +47,10 @@ type DeadLetter struct {
 	Headers map[string]string `json:"headers,omitempty"`
 	// Event is masked unless it was to be revealed.
 	Event json.RawMessage `json:"event,omitempty"`
+	// Edited, unless zero, is when the event was changed last. Original is the one that
+	// came, as masked as the event; null if it was not JSON.
+	Edited   time.Time       `json:"edited,omitzero"`
+	Original json.RawMessage `json:"original,omitempty"`
 	// EventBytes is an event that is not JSON, if it was to be revealed.
 	EventBytes []byte `json:"eventBytes,omitempty"`
 }
@@ -68,19 +65,12 @@ type FailedAttempt struct {
 type DeadLetterGroup struct {
 	Function string `json:"function"`
 	Cause    string `json:"cause"`
-	// Reason is as in ReasonOf.
+	// Reason is as in delivery.ReasonOf.
 	Reason string `json:"reason"`
-	Count  int    `json:"count"`
+	Count  int64  `json:"count"`
 	// Oldest and Newest are when the first and the last of them were given up.
 	Oldest time.Time `json:"oldest"`
 	Newest time.Time `json:"newest"`
-}
-
-// DeadLetterGroups are all groups of an app, the greatest first.
-type DeadLetterGroups struct {
-	Items []DeadLetterGroup `json:"items"`
-	// Partial is true when there were more dead letters than were looked at.
-	Partial bool `json:"partial,omitempty"`
 }
 
 // Selection chooses dead letters.
@@ -92,108 +82,55 @@ type Selection struct {
 	Reason string `json:"reason,omitempty"`
 	// All must be true to choose every dead letter there is.
 	All bool `json:"all,omitempty"`
-	// Cursor goes on where an earlier request has ended.
-	Cursor string `json:"cursor,omitempty"`
 }
 
-// Handled says what became of a Selection.
+// Handled says to how many dead letters it was done.
 type Handled struct {
 	Count int `json:"count"`
-	// Next is the cursor for the rest; empty when all was looked at.
-	Next string `json:"next,omitempty"`
 }
 
 func (s *server) routeDeadLetters() {
 	s.handle("GET deadletters", s.listDeadLetters)
 	s.handle("GET deadletters/groups", s.groupDeadLetters)
-	s.handle("POST deadletters/resend", s.handleSelected(s.DeadLetters.Resend))
-	s.handle("POST deadletters/drop", s.handleSelected(s.DeadLetters.Drop))
+	s.handle("POST deadletters/resend", s.handleSelected(s.DeadLetters.ResendAll))
+	s.handle("POST deadletters/drop", s.handleSelected(s.DeadLetters.DropAll))
 	s.handle("GET deadletters/{function}/{id}", s.getDeadLetter)
 	s.handle("PUT deadletters/{function}/{id}/event", s.editDeadLetter)
 	s.handle("POST deadletters/{function}/{id}/resend", s.handleOne(s.DeadLetters.Resend))
 	s.handle("DELETE deadletters/{function}/{id}", s.handleOne(s.DeadLetters.Drop))
 }
 
+// listDeadLetters answers a page of dead letters, oldest arrival first. It may be short,
+// even empty, and not the last one: when few of those that were looked at fit.
 func (s *server) listDeadLetters(r *http.Request) (any, error) {
 	q := readQuery(r)
-	selection := Selection{
-		Function: q.text("function"), Cause: q.text("cause"), Reason: q.text("reason"), Cursor: q.text("cursor"),
+	function, cause, reason := q.text("function"), q.text("cause"), q.text("reason")
+	cursor, limit := q.text("cursor"), q.limit()
+	if _, err := base64.RawURLEncoding.DecodeString(cursor); err != nil {
+		q.fault("cursor", "it was not given by this list")
 	}
-	limit := q.limit()
 	if err := q.done(); err != nil {
 		return nil, err
 	}
-	page := Page[DeadLetter]{Items: []DeadLetter{}}
-	next, err := s.eachDeadLetter(r.Context(), selection, limit, maxSelected, func(l *delivery.DeadLetter) (bool, error) {
-		page.Items = append(page.Items, deadLetterOf(l))
-		return true, nil
-	})
-	page.Next = next
-	return page, err
-}
-
-// eachDeadLetter visits the dead letters of a selection, oldest arrival first, until most
-// were taken or looked at as many. Visit says whether it took one. It returns the cursor
-// of the rest, empty at the end.
-func (s *server) eachDeadLetter(
-	ctx context.Context, q Selection, most, look int, visit func(*delivery.DeadLetter) (bool, error),
-) (next string, err error) {
-	cursor := q.Cursor
-	if _, err := base64.RawURLEncoding.DecodeString(cursor); err != nil {
-		return "", problem.Invalid(problem.Fault{In: "query", Name: "cursor", Detail: "it was not given by this list"})
-	}
-	for taken := 0; ; {
-		// A page that is no longer than what may still be taken: its end is the cursor.
-		letters, next, err := s.DeadLetters.DeadLetters(q.Function, cursor, min(most-taken, look))
+	page := Page[DeadLetter]{Items: []DeadLetter{}, Next: cursor}
+	for looked := 0; looked < maxLooked && len(page.Items) < limit; {
+		// No more than still fit, so that the end of what is read is the cursor.
+		letters, next, err := s.DeadLetters.DeadLetters(function, page.Next, limit-len(page.Items))
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		for i := range letters {
-			if err := ctx.Err(); err != nil {
-				return "", err
-			}
-			if !q.matches(&letters[i]) {
-				continue
-			}
-			took, err := visit(&letters[i])
-			if err != nil {
-				return "", err
-			}
-			if took {
-				taken++
+			l := &letters[i]
+			if (cause == "" || cause == l.Cause.String()) && (reason == "" || reason == delivery.ReasonOf(l)) {
+				page.Items = append(page.Items, deadLetterOf(l))
 			}
 		}
-		look -= len(letters)
-		if next == "" || taken >= most || look <= 0 {
-			return next, nil
+		looked += len(letters)
+		if page.Next = next; next == "" {
+			break
 		}
-		cursor = next
 	}
-}
-
-func (q *Selection) matches(l *delivery.DeadLetter) bool {
-	return (q.Cause == "" || q.Cause == l.Cause.String()) && (q.Reason == "" || q.Reason == ReasonOf(l))
-}
-
-// The parts of a reason that differ between failures of one kind.
-var (
-	quoted = regexp.MustCompile(`"[^"]*"`)
-	digits = regexp.MustCompile(`[0-9]+`)
-)
-
-// ReasonOf returns why an event was given up, without what is the event's own: the latest
-// error, what is quoted replaced by "…", numbers by #.
-func ReasonOf(l *delivery.DeadLetter) string {
-	text := cmp.Or(l.LastError(), l.Reason)
-	text = digits.ReplaceAllString(quoted.ReplaceAllString(text, `"…"`), "#")
-	if len(text) > maxReason {
-		cut := maxReason
-		for cut > 0 && text[cut]&0xC0 == 0x80 { // not inside a character
-			cut--
-		}
-		text = text[:cut]
-	}
-	return text
+	return page, nil
 }
 
 func deadLetterOf(l *delivery.DeadLetter) DeadLetter {
@@ -205,40 +142,21 @@ func deadLetterOf(l *delivery.DeadLetter) DeadLetter {
 
 func (s *server) groupDeadLetters(r *http.Request) (any, error) {
 	q := readQuery(r)
-	selection := Selection{Function: q.text("function")}
+	function := q.text("function")
 	if err := q.done(); err != nil {
 		return nil, err
 	}
-	type key struct{ function, cause, reason string }
-	groups := map[key]*DeadLetterGroup{}
-	next, err := s.eachDeadLetter(r.Context(), selection, maxGrouped, maxGrouped, func(l *delivery.DeadLetter) (bool, error) {
-		k := key{l.Function, l.Cause.String(), ReasonOf(l)}
-		g := groups[k]
-		if g == nil {
-			g = &DeadLetterGroup{Function: k.function, Cause: k.cause, Reason: k.reason, Oldest: l.DeadAt, Newest: l.DeadAt}
-			groups[k] = g
-		}
-		g.Count++
-		if l.DeadAt.Before(g.Oldest) {
-			g.Oldest = l.DeadAt
-		}
-		if l.DeadAt.After(g.Newest) {
-			g.Newest = l.DeadAt
-		}
-		return true, nil
-	})
+	groups, err := s.DeadLetters.Groups(r.Context(), function)
 	if err != nil {
 		return nil, err
 	}
-	out := DeadLetterGroups{Items: make([]DeadLetterGroup, 0, len(groups)), Partial: next != ""}
-	for _, g := range groups {
-		out.Items = append(out.Items, *g)
+	page := Page[DeadLetterGroup]{Items: make([]DeadLetterGroup, len(groups))}
+	for i, g := range groups {
+		page.Items[i] = DeadLetterGroup{
+			Function: g.Function, Cause: g.Cause.String(), Reason: g.Reason, Count: g.Count, Oldest: g.First, Newest: g.Last,
+		}
 	}
-	slices.SortFunc(out.Items, func(a, b DeadLetterGroup) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Function, b.Function),
-			cmp.Compare(a.Cause, b.Cause), cmp.Compare(a.Reason, b.Reason))
-	})
-	return out, nil
+	return page, nil
 }
 
 // deadLetterID reads the id in a path.
@@ -265,19 +183,29 @@ func (s *server) getDeadLetter(r *http.Request) (any, error) {
 		return nil, err
 	}
 	out := deadLetterOf(l)
-	out.Topic = l.Topic
+	out.Topic, out.Edited = l.Topic, l.EditedAt
 	for _, f := range l.Failures {
 		out.Failures = append(out.Failures, FailedAttempt(f))
 	}
-	switch {
-	case !reveal:
-		out.Event = Mask(l.Event)
-	case json.Valid(l.Event):
-		out.Event, out.Headers = l.Event, l.Headers
-	default:
-		out.EventBytes, out.Headers = l.Event, l.Headers
+	shown := Mask
+	if reveal {
+		shown, out.Headers = asJSON, l.Headers
+	}
+	if out.Event = shown(l.Event); out.Event == nil {
+		out.EventBytes = l.Event
+	}
+	if !l.EditedAt.IsZero() {
+		out.Original = shown(l.Original)
 	}
 	return out, nil
+}
+
+// asJSON returns data if it is JSON.
+func asJSON(data []byte) json.RawMessage {
+	if json.Valid(data) {
+		return data
+	}
+	return nil
 }
 
 func (s *server) editDeadLetter(r *http.Request) (any, error) {
@@ -302,9 +230,8 @@ func (s *server) handleOne(do func(context.Context, string, delivery.ID) error) 
 	}
 }
 
-// handleSelected does the same with many dead letters, one after another in the order of
-// their arrival. What others have handled meanwhile is passed over.
-func (s *server) handleSelected(do func(context.Context, string, delivery.ID) error) answer {
+// handleSelected does the same with many dead letters.
+func (s *server) handleSelected(do func(context.Context, delivery.Selection) (int, error)) answer {
 	return func(r *http.Request) (any, error) {
 		var q Selection
 		if err := readJSON(r, maxSmallBody, false, &q); err != nil {
@@ -313,18 +240,7 @@ func (s *server) handleSelected(do func(context.Context, string, delivery.ID) er
 		if q.Function == "" && q.Cause == "" && q.Reason == "" && !q.All {
 			return nil, badBody("choose by function, cause or reason, or set all to true")
 		}
-		var done Handled
-		next, err := s.eachDeadLetter(r.Context(), q, maxSelected, maxSelected, func(l *delivery.DeadLetter) (bool, error) {
-			err := do(r.Context(), l.Function, l.ID)
-			if errors.Is(err, delivery.ErrNoDeadLetter) {
-				return false, nil
-			}
-			if err == nil {
-				done.Count++
-			}
-			return err == nil, err
-		})
-		done.Next = next
-		return done, err
+		n, err := do(r.Context(), delivery.Selection{Function: q.Function, Cause: q.Cause, Reason: q.Reason})
+		return Handled{n}, err
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/perdure/perdure/internal/control"
 	"github.com/perdure/perdure/internal/delivery"
 )
 
@@ -17,7 +16,7 @@ func TestReasonOf(t *testing.T) {
 		strings.Repeat("é", 500):      strings.Repeat("é", 100),
 		"x" + strings.Repeat("é", 99): "x" + strings.Repeat("é", 99),
 	} {
-		got := control.ReasonOf(&delivery.DeadLetter{Reason: in})
+		got := delivery.ReasonOf(&delivery.DeadLetter{Reason: in})
 		if got != want || !utf8.ValidString(got) {
 			t.Errorf("%.30s: got %q", in, got)
 		}

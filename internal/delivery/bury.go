@@ -15,7 +15,7 @@ func (d *Dispatcher) Bury(u *unit.Unit, function, topic string, event []byte, re
 		Delivery: Delivery{Function: function, ID: d.arrivals.Next(now), Topic: topic, Event: event, EnqueuedAt: now},
 		Cause:    records.Undeliverable, Reason: reason, DeadAt: now,
 	}
-	if err := records.PutDeadLetter(u, letter, false); err != nil {
+	if err := d.putDeadLetter(u, letter, false); err != nil {
 		return fmt.Errorf("dead letter of %q: %w", topic, err)
 	}
 	u.OnCommit(func() { go d.mourn(letter) }) // the hook may wait for what commits u

@@ -85,7 +85,7 @@ func (d *Dispatcher) chargeDelivery(ctx context.Context, f *function, at ref) er
 		reason := fmt.Sprintf("the process died %d times while it ran", delivery.ProcessDeaths)
 		delivery.Fail(now, reason)
 		letter = &DeadLetter{Delivery: *delivery, Cause: records.ProcessDied, Reason: reason, DeadAt: now}
-		return bury(u, f, letter)
+		return d.bury(u, f, letter)
 	})
 	if err == nil && letter != nil {
 		d.mourn(letter)

@@ -75,43 +75,46 @@ func (d *Dispatcher) DeadLetter(ctx context.Context, function string, id ID) (le
 }
 
 // Resend makes a dead letter a delivery again, at its old place in the order of
-// arrival and in its lane, as if it had never been tried. It fails with ErrNoDeadLetter.
+// arrival and in its lane, as if it had never been tried. It fails with
+// ErrNoDeadLetter.
 func (d *Dispatcher) Resend(ctx context.Context, function string, id ID) error {
-	return d.withDeadLetter(ctx, function, id, func(u *unit.Unit, l *DeadLetter) error {
-		if err := records.DeleteDeadLetter(u, l); err != nil {
-			return err
-		}
-		fresh := &Delivery{
-			Function:   l.Function,
-			ID:         l.ID,
-			Lane:       l.Lane,
-			Priority:   l.Priority,
-			Topic:      l.Topic,
-			Event:      l.Event,
-			Headers:    l.Headers,
-			EnqueuedAt: l.EnqueuedAt,
-		}
-		d.wake(u, fresh)
-		return records.PutDelivery(u, fresh)
-	})
+	return d.withDeadLetter(ctx, function, id, d.resend)
+}
+
+func (d *Dispatcher) resend(u *unit.Unit, l *DeadLetter) error {
+	if err := records.DeleteDeadLetter(u, l); err != nil {
+		return err
+	}
+	fresh := &Delivery{
+		Function:   l.Function,
+		ID:         l.ID,
+		Lane:       l.Lane,
+		Priority:   l.Priority,
+		Topic:      l.Topic,
+		Event:      l.Event,
+		Headers:    l.Headers,
+		EnqueuedAt: l.EnqueuedAt,
+	}
+	d.wake(u, fresh)
+	return records.PutDelivery(u, fresh)
 }
 
 // Drop removes a dead letter for good; the lane that it held goes on. It fails with
 // ErrNoDeadLetter.
 func (d *Dispatcher) Drop(ctx context.Context, function string, id ID) error {
-	return d.withDeadLetter(ctx, function, id, func(u *unit.Unit, l *DeadLetter) error {
-		if err := records.DeleteDeadLetter(u, l); err != nil || l.Lane == "" {
-			return err
-		}
-		f := d.byName[function]
-		if f == nil {
-			return nil
-		}
-		u.OnCommit(func() { d.freed(f, records.LaneHash(l.Lane)) })
-		return records.ScanLane(u, function, records.LaneHash(l.Lane), ID{}, func(e records.LaneEntry) bool {
-			u.OnCommit(func() { d.arrived(f, e.Ref) })
-			return false
-		})
+	return d.withDeadLetter(ctx, function, id, d.drop)
+}
+
+func (d *Dispatcher) drop(u *unit.Unit, l *DeadLetter) error {
+	f := d.byName[l.Function]
+	if err := records.DeleteDeadLetter(u, l); err != nil || l.Lane == "" || f == nil {
+		return err
+	}
+	lane := records.LaneHash(l.Lane)
+	u.OnCommit(func() { d.freed(f, lane) })
+	return records.ScanLane(u, l.Function, lane, ID{}, func(e records.LaneEntry) bool {
+		u.OnCommit(func() { d.arrived(f, e.Ref) })
+		return false
 	})
 }
 

@@ -86,6 +86,9 @@ type Config struct {
 	// OnDeadLetter, unless nil, is called once after an event was given up,
 	// unless the process dies in between. It must return soon.
 	OnDeadLetter func(DeadLetter)
+	// Alert, unless empty, names a function that gets an Alert as a delivery for
+	// each dead letter but its own, in the commit that makes it.
+	Alert string
 	// Telemetry is told of each run and dead letter. Nil tells nobody.
 	Telemetry *telemetry.Telemetry
 	// MaxRunning bounds the runs at a time of all functions; default 1024.
@@ -96,6 +99,19 @@ type Config struct {
 	// SweepEvery is how often the store is searched for deliveries whose
 	// commit was not heard of; default one minute.
 	SweepEvery time.Duration
+}
+
+// AlertTopic is the topic of alerts.
+const AlertTopic = "dead-letter"
+
+// Alert tells of a dead letter. It does not show the event.
+type Alert struct {
+	Function string `json:"function"`
+	// ID names the dead letter among those of its function.
+	ID     string    `json:"id"`
+	Cause  string    `json:"cause"`
+	Reason string    `json:"reason"`
+	Time   time.Time `json:"time"`
 }
 
 func (c Config) withDefaults() (Config, error) {

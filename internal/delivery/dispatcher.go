@@ -28,6 +28,7 @@ type Dispatcher struct {
 	journal      *poison.Journal
 	log          *slog.Logger
 	onDeadLetter func(DeadLetter)
+	alert        string
 	telemetry    *telemetry.Telemetry
 	maxRunning   int
 	window       int
@@ -76,6 +77,7 @@ func New(c Config) (*Dispatcher, error) {
 		journal:      c.Journal,
 		log:          c.Log,
 		onDeadLetter: c.OnDeadLetter,
+		alert:        c.Alert,
 		telemetry:    c.Telemetry,
 		maxRunning:   c.MaxRunning,
 		window:       c.Window,
@@ -177,7 +179,7 @@ func (d *Dispatcher) Spill(u *unit.Unit, delivery *Delivery, cause error) error 
 		d.logFailure(&letter.Delivery, cause)
 		go d.mourn(letter) // the hook may wait for what commits u
 	})
-	return records.PutDeadLetter(u, letter, !f.policy.SkipDeadLetters)
+	return d.putDeadLetter(u, letter, !f.policy.SkipDeadLetters)
 }
 
 // wake lets the function of a delivery hear of it when u has committed.

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -233,7 +234,7 @@ func (d *Dispatcher) fail(f *function, r *run, cause error) result {
 			return err
 		}
 		if letter = f.failed(delivery, d.clock.Now(), cause); letter != nil {
-			return bury(u, f, letter)
+			return d.bury(u, f, letter)
 		}
 		next = delivery
 		return records.MoveDelivery(u, next, r.head)
@@ -288,11 +289,28 @@ func (d *Dispatcher) logUnreadable(f *function, r *run, err error) {
 }
 
 // bury replaces the delivery, as it was read in u, by a dead letter.
-func bury(u *unit.Unit, f *function, letter *DeadLetter) error {
+func (d *Dispatcher) bury(u *unit.Unit, f *function, letter *DeadLetter) error {
 	if err := records.DeleteDelivery(u, &letter.Delivery); err != nil {
 		return err
 	}
-	return records.PutDeadLetter(u, letter, !f.policy.SkipDeadLetters)
+	return d.putDeadLetter(u, letter, !f.policy.SkipDeadLetters)
+}
+
+// putDeadLetter adds a dead letter to u, and the delivery that tells of it.
+func (d *Dispatcher) putDeadLetter(u *unit.Unit, letter *DeadLetter, hold bool) error {
+	if err := records.PutDeadLetter(u, letter, hold); err != nil {
+		return err
+	}
+	if d.alert == "" || letter.Function == d.alert {
+		return nil
+	}
+	event, err := json.Marshal(Alert{
+		Function: letter.Function, ID: letter.ID.String(), Cause: letter.Cause.String(), Reason: letter.Reason, Time: letter.DeadAt,
+	})
+	if err != nil {
+		return err
+	}
+	return d.Deliver(u, &Delivery{Function: d.alert, Topic: AlertTopic, Event: event})
 }
 
 // mourn tells of a dead letter that was committed.

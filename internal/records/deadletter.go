@@ -43,11 +43,24 @@ type DeadLetter struct {
 	Reason string
 	// DeadAt is when it was given up.
 	DeadAt time.Time
+	// EditedAt, unless zero, is when Event was changed last.
+	EditedAt time.Time
+	// Original is the event as it came, if it was changed.
+	Original []byte
+}
+
+// Edit changes the event; the one that came is kept.
+func (l *DeadLetter) Edit(at time.Time, event []byte) {
+	if l.EditedAt.IsZero() {
+		l.Original = l.Event
+	}
+	l.EditedAt, l.Event = at, event
 }
 
 // deadLetterUpgrades has no step yet: format 1 is
 //
-//	cause uint64, dead time, reason string, then the value of the delivery
+//	cause uint64, dead time, reason string,
+//	then false, or true, edited time and original bytes, then the value of the delivery
 var deadLetterUpgrades upgrades
 
 func deadLetterKey(function string, id DeliveryID) []byte {
@@ -62,6 +75,10 @@ func (l *DeadLetter) encode() []byte {
 	b := tuple.AppendUint64([]byte{deadLetterUpgrades.current()}, uint64(l.Cause))
 	b = tuple.AppendTime(b, l.DeadAt)
 	b = tuple.AppendString(b, clip(l.Reason))
+	edited := !l.EditedAt.IsZero()
+	if b = tuple.AppendBool(b, edited); edited {
+		b = tuple.AppendBytes(tuple.AppendTime(b, l.EditedAt), l.Original)
+	}
 	return append(b, l.Delivery.encode()...)
 }
 
@@ -72,6 +89,9 @@ func decodeDeadLetter(function string, id DeliveryID, value []byte) (*DeadLetter
 	}
 	t := tuple.Decode(body)
 	l := &DeadLetter{Cause: Cause(t.Uint64()), DeadAt: t.Time(), Reason: t.String()}
+	if t.Bool() {
+		l.EditedAt, l.Original = t.Time(), []byte(t.String())
+	}
 	if err := t.Err(); err != nil {
 		return nil, unreadable(function, id, err)
 	}
