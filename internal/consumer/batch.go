@@ -30,12 +30,20 @@ func (r *runner) batch(tail uint64) verdict {
 		u.Discarded()
 		return r.giveAway(events, nil)
 	}
+	if _, wait := r.g.pace.begin(r.f.Clock.Now(), 1); wait > 0 {
+		u.Discarded()
+		return verdict{state: paced, wait: wait}
+	}
 	// Before the function's own writes, so that these cannot leave it no room.
 	if err := r.move(u, events); err != nil {
 		return r.discard(u, err)
 	}
 	rep := r.run(u, events[:1], func(ctx context.Context, _ *Event) error {
-		return r.handleBatch(ctx, events)
+		err := r.handleBatch(ctx, events)
+		if err == nil {
+			r.g.pace.succeeded()
+		}
+		return err
 	})
 	return r.settle(u, events, rep)
 }

@@ -21,11 +21,17 @@ import (
 // bounds. What an event does shows to the later ones. If one fails, nothing has
 // happened: those before it are handled again without it, then it alone.
 func (r *runner) chunk() verdict {
+	allowed, wait := r.g.pace.begin(r.f.Clock.Now(), r.limit)
+	if wait > 0 {
+		return verdict{state: paced, wait: wait}
+	}
+	runs := 0
+	defer func() { r.g.pace.giveBack(allowed - runs) }()
 	u := unit.New(r.f.Env)
 	if ok, err := r.there(u); !ok || err != nil {
 		return r.discard(u, err)
 	}
-	events := r.take(r.limit)
+	events := r.take(allowed)
 	// Before the function's own writes, so that these cannot leave it no room.
 	if err := r.move(u, events); err != nil {
 		return r.discard(u, err)
@@ -38,8 +44,13 @@ func (r *runner) chunk() verdict {
 		if held[e.Key] {
 			return r.spill(u, e, nil)
 		}
-		return r.handle(ctx, e)
+		err := r.handle(ctx, e)
+		if err == nil {
+			r.g.pace.succeeded()
+		}
+		return err
 	})
+	runs = min(rep.handled+1, len(events))
 	if rep.err == nil && rep.handled < len(events) {
 		events = events[:rep.handled]
 		rep.err = r.move(u, events)

@@ -122,16 +122,17 @@ func TestLivesOnADisk(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	f := fails(map[string]int{})
 	next := map[string]int{}
+	g := consumer.Group{
+		Partitions: 3, Handle: f.handle,
+		Policy: delivery.Policy{Attempts: 100, Backoff: delivery.Backoff{Initial: time.Millisecond, Max: 5 * time.Millisecond}},
+	}
 	for range lives {
 		s, err := pebble.Open(filepath.Join(dir, "data"), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		w := onStore(t, s, clock.System())
-		w.prepare(func(c *consumer.Config) { c.Log = slog.New(slog.DiscardHandler) }, consumer.Group{
-			Partitions: 3, Handle: f.handle,
-			Policy: delivery.Policy{Attempts: 100, Backoff: delivery.Backoff{Initial: time.Millisecond, Max: 5 * time.Millisecond}},
-		})
+		w.prepare(func(c *consumer.Config) { c.Log = slog.New(slog.DiscardHandler) }, g)
 		if err := w.begin(); err != nil {
 			t.Fatal(err)
 		}
@@ -165,7 +166,7 @@ func TestLivesOnADisk(t *testing.T) {
 	defer s.Close()
 	w := onStore(t, s, clock.System())
 	defer w.committer.Close()
-	w.start(nil, consumer.Group{Partitions: 3, Handle: f.handle, Policy: delivery.Policy{Attempts: 100}})
+	w.start(nil, g)
 	for key, n := range next {
 		want := make([]string, n)
 		for i := range want {

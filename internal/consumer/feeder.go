@@ -51,6 +51,7 @@ type group struct {
 	id    records.Group
 	hash  uint64        // of the function's name, for the journal
 	slots chan struct{} // one for each partition that is read at a time
+	pace  *pace
 
 	mu        sync.Mutex
 	abandoned int           // runs that were given up and go on
@@ -79,7 +80,7 @@ func (f *Feeder) Register(g Group) error {
 	g.Policy = policyDefaults(g.Policy)
 	own := &group{
 		Group: g, id: records.Group{Stream: g.Stream, Function: g.Function},
-		hash: nameHash(g.Function), slots: make(chan struct{}, g.Policy.Concurrency), freed: make(chan struct{}),
+		hash: nameHash(g.Function), pace: newPace(g.Policy), slots: make(chan struct{}, g.Policy.Concurrency), freed: make(chan struct{}),
 	}
 	err := f.Dispatcher.Register(delivery.Function{Name: g.Function, Policy: g.Policy, Handle: own.handleSpilled})
 	if err != nil {
@@ -219,29 +220,30 @@ func (f *Feeder) watch(events, lanes <-chan struct{}) {
 		case <-f.stopping:
 			return
 		}
-		f.wakeThose(func(r *runner, v records.View) (bool, error) { return r.news(v) })
+		f.look()
 	}
 }
 
-// wakeThose wakes the runners for which wake says so, and all if the store cannot be
-// read. It reports whether there was one.
-func (f *Feeder) wakeThose(wake func(r *runner, v records.View) (bool, error)) bool {
+// look wakes the runners for which the store has something to do, all if it cannot be
+// read. It reports whether all of them are idle.
+func (f *Feeder) look() (idle bool) {
 	snap, err := f.Env.Snapshot()
 	if err != nil {
 		for _, r := range f.runners {
 			r.signal()
 		}
-		return true
+		return false
 	}
 	defer snap.Close()
-	some := false
+	idle = true
 	for _, r := range f.runners {
-		if yes, err := wake(r, records.View{Reader: snap}); yes || err != nil {
+		news, quiet, err := r.look(records.View{Reader: snap})
+		if news || err != nil {
 			r.signal()
-			some = true
 		}
+		idle = idle && quiet && err == nil
 	}
-	return some
+	return idle
 }
 
 // sweep wakes all runners: the commit of an event may have succeeded without a signal.
@@ -316,10 +318,7 @@ func (f *Feeder) Idle(ctx context.Context) error {
 		f.mu.Lock()
 		changed, state := f.changed, f.state
 		f.mu.Unlock()
-		if state != started || !f.wakeThose(func(r *runner, v records.View) (bool, error) {
-			idle, err := r.isIdle(v)
-			return !idle, err
-		}) {
+		if state != started || f.look() {
 			return nil
 		}
 		select {

@@ -46,7 +46,7 @@ type runner struct {
 // seen is what a runner knew when it went to sleep.
 type seen struct {
 	tail, cursor uint64
-	until        time.Time // filling: how long it waits
+	until        time.Time // filling, paced: how long it waits
 }
 
 // runnerState is what a runner is doing.
@@ -56,6 +56,7 @@ const (
 	busy    runnerState = iota // or about to be
 	asleep                     // there is nothing to do
 	filling                    // a batch waits for more events
+	paced                      // the group may not go on yet
 	blocked                    // a batch waits for one that failed
 	paused                     // the store failed
 )
@@ -85,52 +86,50 @@ func (r *runner) setState(s runnerState, saw seen) {
 	}
 }
 
-// news reports whether there is something to do for a runner that sleeps. Of one that
-// does not, it says so: it may be about to, and not know yet.
-func (r *runner) news(v records.View) (bool, error) {
+// look reports whether there is something to do for a runner that sleeps, which it may
+// not know yet, and whether it is idle. Of one that does not sleep, it says that there
+// is: it may be about to.
+func (r *runner) look(v records.View) (news, idle bool, err error) {
 	r.mu.Lock()
 	state, saw := r.state, r.seen
 	r.mu.Unlock()
 	switch state {
 	case busy:
-		return true, nil
+		return true, false, nil
 	case paused:
-		return false, nil
+		return false, false, nil // it tries again when its time is over
+	}
+	news, err = r.news(v, state, saw)
+	return news, !news, err
+}
+
+// news reports whether something has changed for a runner in a state in which it sleeps.
+func (r *runner) news(v records.View, state runnerState, saw seen) (bool, error) {
+	cursor, err := records.PeekCursor(v, r.g.id, r.partition.Number)
+	if err != nil || cursor != saw.cursor {
+		return true, err
+	}
+	switch state {
 	case blocked:
 		held, err := r.held(v)
-		if err != nil || !held {
-			return true, err
-		}
-	case filling:
+		return !held, err
+	case filling, paced:
 		if !saw.until.After(r.f.Clock.Now()) {
 			return true, nil
 		}
 	}
-	cursor, err := records.PeekCursor(v, r.g.id, r.partition.Number)
-	if err != nil || cursor != saw.cursor || state == blocked {
-		return cursor != saw.cursor, err
+	if state == paced {
+		return false, nil
 	}
 	tail, err := records.StreamTail(v, r.partition)
 	return tail != saw.tail, err
-}
-
-// isIdle reports whether the runner has nothing to do now.
-func (r *runner) isIdle(v records.View) (bool, error) {
-	r.mu.Lock()
-	state := r.state
-	r.mu.Unlock()
-	if state == busy || state == paused {
-		return false, nil
-	}
-	news, err := r.news(v)
-	return !news, err
 }
 
 // verdict is what a step came to.
 type verdict struct {
 	state runnerState
 	tail  uint64        // the last position that the step knew of
-	wait  time.Duration // filling, paused: how long
+	wait  time.Duration // filling, paced, paused: how long
 }
 
 // goOn is the verdict after which the next step follows at once.

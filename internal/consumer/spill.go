@@ -54,6 +54,9 @@ func (r *runner) giveAway(events []*Event, cause error) verdict {
 		return r.pause(err)
 	case there:
 		r.moved(len(events))
+		if cause != nil && r.g.pace.failed(r.f.Clock.Now(), cause) {
+			r.f.Log.Warn("a function pauses after failures in a row", "function", r.g.Function, "for", r.g.pace.brake.Pause)
+		}
 	}
 	return goOn
 }
