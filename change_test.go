@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/perduretest"
 	"github.com/perdure/perdure/table"
 )
 
@@ -246,4 +247,54 @@ func TestBadOnChange(t *testing.T) {
 		return nil, nil
 	}))
 	contains(t, message, "table/sessions", "table.Change[", "session]")
+}
+
+// Whatever commit the app crashes at, each change that was made is handled once, in the
+// order of its partition, and so is each expiry.
+func TestChangesAndExpiriesHappenOnceWhateverCrashes(t *testing.T) {
+	t.Parallel()
+	type out struct {
+		Audit *audit `bind:"audits/{row.partition}"`
+	}
+	type in struct {
+		Change table.Change[session] `body:""`
+	}
+	parts := func() []perdure.Part {
+		return []perdure.Part{audits, perdure.OnChange(sessions, func(ctx context.Context, in *in) (*out, error) {
+			a, err := audits.Get(ctx, in.Change.Key.Partition)
+			if errors.Is(err, table.ErrNotFound) {
+				a, err = &audit{}, nil
+			}
+			if err != nil {
+				return nil, err
+			}
+			a.Times++
+			a.Is += string(in.Change.Kind[:1]) + user(in.Change.New) + " "
+			return &out{a}, nil
+		})}
+	}
+	perduretest.CrashEverywhere(t, perdure.Config{}, parts, func(t *testing.T, app *perduretest.App) {
+		put := func(key, user string) {
+			app.Unit(func(ctx context.Context) error { return sessions.Put(ctx, key, &session{User: user}) })
+		}
+		put("p/1", "a")
+		put("q/1", "x")
+		put("p/1", "b")
+		app.Advance(time.Hour)
+		put("p/1", "c")
+		app.Advance(time.Hour)
+		app.Unit(func(ctx context.Context) error {
+			for partition, want := range map[string]string{"p": "ia ub d ic d ", "q": "ix d "} {
+				got, err := audits.Get(ctx, partition)
+				if err != nil {
+					return err
+				}
+				if got.Is != want {
+					t.Errorf("changes of partition %s: %q, want %q", partition, got.Is, want)
+				}
+			}
+			return nil
+		})
+		app.WantNoDeadLetters()
+	})
 }
