@@ -85,6 +85,8 @@ func (r *running) controlled(p *parts) control.App {
 		Instances:   controlledInstances{durable.NewClient(r.engine), r.engine},
 		DeadLetters: r.dispatcher,
 		Functions:   func() ([]control.Function, error) { return r.functions(functions, events) },
+		Queues:      controlledQueues{r, resourcesOf(p, "queue")},
+		Streams:     controlledStreams{r, streamsOf(p)},
 		Tables:      controlledTables{r, resourcesOf(p, "table")},
 		Blobs:       controlledBlobs{r, resourcesOf(p, "container")},
 		Log:         r.config.Logger,

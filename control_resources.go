@@ -7,8 +7,6 @@ import (
 	"slices"
 
 	"github.com/perdure/perdure/internal/control"
-	"github.com/perdure/perdure/internal/delivery"
-	"github.com/perdure/perdure/internal/httpapi"
 	"github.com/perdure/perdure/internal/records"
 	"github.com/perdure/perdure/internal/unit"
 )
@@ -25,61 +23,8 @@ func resourcesOf(p *parts, kind string) []string {
 	return names
 }
 
-// functions returns the functions of the app as they are managed, those of HTTP first.
-func (r *running) functions(requested []*httpapi.Function, events []eventPart) ([]control.Function, error) {
-	var all []control.Function
-	for _, f := range requested {
-		all = append(all, control.Function{Name: f.Name(), Trigger: "http", Source: f.Pattern()})
-	}
-	for _, part := range events {
-		f := control.Function{}
-		var own *eventFunction
-		switch part := part.(type) {
-		case *blobFunction:
-			own, f.Trigger, f.Source = &part.eventFunction, "blob", part.blobs.ResourceName()+"/"+part.pattern
-		default:
-			continue
-		}
-		f.Name, f.Policy = own.name, controlledPolicy(own.policy)
-		if err := r.load(&f); err != nil {
-			return nil, err
-		}
-		all = append(all, f)
-	}
-	return all, nil
-}
-
-func controlledPolicy(p delivery.Policy) *control.Policy {
-	out := &control.Policy{Attempts: p.Attempts, Concurrency: p.Concurrency}
-	if p.Timeout != 0 {
-		out.Timeout = p.Timeout.String()
-	}
-	return out
-}
-
-// load fills in what a function has still to do.
-func (r *running) load(f *control.Function) error {
-	counts, err := r.dispatcher.CountDeadLetters(f.Name)
-	if err != nil {
-		return err
-	}
-	for _, c := range counts {
-		f.DeadLetters += c.Count
-	}
-	snap, err := r.store.Snapshot()
-	if err != nil {
-		return err
-	}
-	defer snap.Close()
-	if f.Depth, err = records.Depth(snap, f.Name); err != nil {
-		return err
-	}
-	f.Oldest, err = records.Oldest(snap, f.Name, r.clock.Now())
-	return err
-}
-
-// read runs fn in a unit that writes nothing.
-func (r *running) read(ctx context.Context, fn func(u *unit.Unit) error) error {
+// unit runs fn in a unit of work.
+func (r *running) unit(ctx context.Context, fn func(u *unit.Unit) error) error {
 	return unit.Run(ctx, r.env, r.committer, unitAttempts, func(ctx context.Context) error {
 		u, err := unit.From(ctx)
 		if err != nil {
@@ -111,7 +56,7 @@ func (c controlledTables) Row(ctx context.Context, table, partition, row string)
 	if err := known("table", c.names, table); err != nil {
 		return nil, err
 	}
-	err = c.r.read(ctx, func(u *unit.Unit) error {
+	err = c.r.unit(ctx, func(u *unit.Unit) error {
 		k := records.RowKey{Table: table, Partition: partition, Row: row}
 		stored, err := records.GetRow(u, k)
 		if stored = stored.Live(u.Now()); stored != nil {
@@ -138,7 +83,7 @@ func (c controlledTables) Rows(ctx context.Context, q control.RowQuery, visit fu
 			return records.ErrCursor
 		}
 	}
-	return c.r.read(ctx, func(u *unit.Unit) error {
+	return c.r.unit(ctx, func(u *unit.Unit) error {
 		return records.ScanRows(u, scan, func(k records.RowKey, row *records.Row, cursor []byte) bool {
 			return visit(*controlledRow(k, row), base64.RawURLEncoding.EncodeToString(cursor))
 		})
@@ -159,7 +104,7 @@ func (c controlledBlobs) Blob(ctx context.Context, container, name string) (foun
 	if err := known("container", c.names, container); err != nil {
 		return nil, err
 	}
-	err = c.r.read(ctx, func(u *unit.Unit) error {
+	err = c.r.unit(ctx, func(u *unit.Unit) error {
 		b, err := records.GetBlob(u, records.BlobKey{Container: container, Name: name})
 		if err == nil && b != nil {
 			found = controlledBlob(name, b)
@@ -178,7 +123,7 @@ func (c controlledBlobs) Blobs(ctx context.Context, container, prefix, after str
 	if err := known("container", c.names, container); err != nil {
 		return err
 	}
-	return c.r.read(ctx, func(u *unit.Unit) error {
+	return c.r.unit(ctx, func(u *unit.Unit) error {
 		return records.ScanBlobs(u, records.BlobScan{Container: container, Prefix: prefix, After: after},
 			func(name string, b *records.Blob) bool { return visit(*controlledBlob(name, b)) })
 	})

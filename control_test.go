@@ -17,6 +17,8 @@ import (
 	"github.com/perdure/perdure/blob"
 	"github.com/perdure/perdure/durable"
 	"github.com/perdure/perdure/internal/control"
+	"github.com/perdure/perdure/queue"
+	"github.com/perdure/perdure/stream"
 )
 
 // controlled is a running app with a client on its socket.
@@ -173,7 +175,7 @@ func TestControlDeadLetters(t *testing.T) {
 		c.write(name, "secret")
 		c.settle()
 	}
-	var groups control.DeadLetterGroups
+	var groups control.Page[control.DeadLetterGroup]
 	c.call("GET", "deadletters/groups", nil, nil, &groups)
 	if len(groups.Items) != 1 || groups.Items[0].Count != 3 || groups.Items[0].Reason != `file "…" is empty` {
 		t.Fatalf("groups %+v", groups)
@@ -206,7 +208,7 @@ func TestControlDeadLetters(t *testing.T) {
 	var done control.Handled
 	c.call("POST", "deadletters/resend", nil, control.Selection{Function: "read/it", Reason: `file "…" is empty`}, &done)
 	c.settle()
-	if done.Count != 2 || done.Next != "" || strings.Join(order, " ") != "uno three" {
+	if done.Count != 2 || strings.Join(order, " ") != "uno three" {
 		t.Errorf("sent %+v again, handled %v", done, order)
 	}
 	c.refused(404, "POST", at+"/resend", nil, nil)
@@ -342,4 +344,95 @@ func TestControlRefusesHugeBodies(t *testing.T) {
 	c.refused(413, "POST", "instances", nil, control.Start{Name: "Flow", Input: json.RawMessage(`"` + huge + `"`)})
 	c.refused(413, "POST", "instances/1/suspend", nil, control.Control{Reason: huge[:100<<10]})
 	c.refused(413, "POST", "deadletters/drop", nil, control.Selection{Function: huge[:100<<10]})
+}
+
+func TestControlQueues(t *testing.T) {
+	t.Parallel()
+	type mail struct {
+		To string `json:"to"`
+	}
+	mails := queue.Of[mail]("mails")
+	c := newLasting(t).control(mails) // nobody takes them
+	c.unit(func(ctx context.Context) error {
+		for _, to := range []string{"ann", "bob", "cy"} {
+			if err := mails.Send(ctx, mail{to}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	var queues control.Page[control.Queue]
+	c.call("GET", "queues", nil, nil, &queues)
+	if len(queues.Items) != 1 || queues.Items[0].Depth != 3 || !queues.Items[0].Oldest.Equal(noon) {
+		t.Errorf("queues %+v", queues)
+	}
+	var bodies []string
+	for cursor, more := "", true; more; more = cursor != "" {
+		var page control.Page[control.Message]
+		c.call("GET", "queues/mails/messages", url.Values{"limit": {"2"}, "cursor": {cursor}}, nil, &page)
+		for _, m := range page.Items {
+			bodies = append(bodies, string(m.Body))
+		}
+		cursor = page.Next
+	}
+	if strings.Join(bodies, " ") != `{"to":"string of 3"} {"to":"string of 3"} {"to":"string of 2"}` {
+		t.Errorf("messages %s", bodies)
+	}
+	var page control.Page[control.Message]
+	c.call("GET", "queues/mails/messages", url.Values{"reveal": {"true"}, "limit": {"1"}}, nil, &page)
+	if string(page.Items[0].Body) != `{"to":"ann"}` {
+		t.Errorf("revealed %s", page.Items[0].Body)
+	}
+	c.refused(404, "GET", "queues/letters/messages", nil, nil)
+	c.refused(400, "GET", "queues/mails/messages", url.Values{"cursor": {"!"}}, nil)
+	var purged control.Purged
+	c.call("DELETE", "queues/mails/messages", nil, nil, &purged)
+	c.call("GET", "queues", nil, nil, &queues)
+	if purged.Count != 3 || queues.Items[0].Depth != 0 {
+		t.Errorf("purged %+v, left %+v", purged, queues)
+	}
+	c.refused(404, "DELETE", "queues/letters/messages", nil, nil)
+}
+
+func TestControlStreams(t *testing.T) {
+	t.Parallel()
+	names := stream.Of[string]("names", stream.Partitions(2))
+	var read []string // written while nothing else runs
+	c := newLasting(t).control(perdure.OnStream(names, func(_ context.Context, in *struct {
+		Name string `body:""`
+	}) (*struct{}, error) {
+		read = append(read, in.Name)
+		return nil, nil
+	}, perdure.FunctionName("count"), perdure.Policy{Concurrency: 1}))
+	c.unit(func(ctx context.Context) error { return names.Append(ctx, "a") })
+	c.settle()
+	c.unit(func(ctx context.Context) error { return names.Append(ctx, "b") })
+	c.settle()
+	var s control.Stream
+	c.call("GET", "streams/names", nil, nil, &s)
+	var events, positions uint64
+	for i, p := range s.Partitions {
+		events += p.Last
+		if len(s.Groups) == 1 {
+			positions += s.Groups[0].Positions[i]
+		}
+	}
+	if len(s.Partitions) != 2 || len(s.Groups) != 1 || s.Groups[0].Name != "count" || s.Groups[0].Lag != 0 || events != 2 || positions != 2 {
+		t.Errorf("stream %+v", s)
+	}
+	c.call("POST", "streams/names/replay", nil, control.Replay{Group: "count", Position: 1}, nil)
+	c.settle()
+	if len(read) != 4 {
+		t.Errorf("read %q, want all of them twice", read)
+	}
+	c.call("POST", "streams/names/replay", nil, control.Replay{Group: "count", Time: noon.Add(time.Hour)}, nil)
+	c.settle()
+	if len(read) != 4 {
+		t.Errorf("read %q after a replay from a time to come", read)
+	}
+	contains(t, c.refused(404, "POST", "streams/names/replay", nil, control.Replay{Group: "nobody"}), "nobody")
+	c.refused(404, "POST", "streams/others/replay", nil, control.Replay{Group: "count"})
+	c.refused(400, "POST", "streams/names/replay", nil, control.Replay{})
+	c.refused(400, "POST", "streams/names/replay", nil, control.Replay{Group: "count", Position: 1, Time: noon})
+	c.refused(404, "GET", "streams/others", nil, nil)
 }

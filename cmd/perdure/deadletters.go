@@ -74,7 +74,7 @@ func (p *program) deadLettersGroups() *cobra.Command {
 			if function != "" {
 				query.Set("function", function)
 			}
-			var groups control.DeadLetterGroups
+			var groups control.Page[control.DeadLetterGroup]
 			if err := p.ask(ctx, http.MethodGet, "deadletters/groups", query, nil, &groups); err != nil {
 				return err
 			}
@@ -84,9 +84,6 @@ func (p *program) deadLettersGroups() *cobra.Command {
 					rows[i] = []string{fmt.Sprint(g.Count), g.Function, g.Cause, moment(g.Oldest), moment(g.Newest), g.Reason}
 				}
 				p.table("COUNT FUNCTION CAUSE OLDEST NEWEST REASON", rows)
-				if groups.Partial {
-					p.hint("There are more dead letters than were counted.")
-				}
 			})
 		}),
 	}
@@ -115,7 +112,7 @@ func (p *program) deadLettersShow() *cobra.Command {
 			}
 			return p.show(l, func() {
 				p.fields("function", l.Function, "id", l.ID, "topic", l.Topic, "cause", l.Cause, "reason", l.Reason,
-					"enqueued", moment(l.Enqueued), "dead", moment(l.Dead), "attempts", count(l.Attempts), "process deaths", count(l.ProcessDeaths))
+					"enqueued", moment(l.Enqueued), "dead", moment(l.Dead), "edited", moment(l.Edited), "attempts", count(l.Attempts), "process deaths", count(l.ProcessDeaths))
 				for _, f := range l.Failures {
 					p.fields("failed "+moment(f.At), f.Error)
 				}
@@ -160,15 +157,13 @@ func (p *program) deadLettersMany(verb, short, done, method, path string) *cobra
 					total++
 				}
 			}
-			for more := len(args) == 0; more; more = s.Cursor != "" {
-				var handled control.Handled
+			handled := control.Handled{Count: total}
+			if len(args) == 0 {
 				if err := p.ask(ctx, http.MethodPost, "deadletters/"+verb, nil, s, &handled); err != nil {
-					return fmt.Errorf("after %d: %w", total, err)
+					return err
 				}
-				total += handled.Count
-				s.Cursor = handled.Next
 			}
-			return p.show(control.Handled{Count: total}, func() { p.say("%d %s", total, done) })
+			return p.show(handled, func() { p.say("%d %s", handled.Count, done) })
 		}),
 	}
 	selectionFlags(cmd, &s)

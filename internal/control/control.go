@@ -2,6 +2,7 @@ package control
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,7 +47,7 @@ type App struct {
 	Streams     Streams
 	Tables      Tables
 	Blobs       Blobs
-	Timers      func() ([]Timer, error)
+	Timers      func(ctx context.Context) ([]Timer, error)
 	// Log gets the causes that callers are not told. Default: slog.Default().
 	Log *slog.Logger
 }
@@ -90,8 +91,8 @@ func Handler(app App) http.Handler {
 	if app.Blobs != nil {
 		s.routeBlobs()
 	}
-	s.list("GET functions", app.Functions != nil, func() (any, error) { return all(app.Functions()) })
-	s.list("GET timers", app.Timers != nil, func() (any, error) { return all(app.Timers()) })
+	s.list("GET functions", app.Functions != nil, func(context.Context) (any, error) { return all(app.Functions()) })
+	s.list("GET timers", app.Timers != nil, func(ctx context.Context) (any, error) { return all(app.Timers(ctx)) })
 	return httpapi.Problems(s.mux)
 }
 
@@ -102,13 +103,13 @@ func named(r *http.Request, wildcard string) string {
 }
 
 // list answers a list that has one page.
-func (s *server) list(pattern string, there bool, answer func() (any, error)) {
+func (s *server) list(pattern string, there bool, answer func(context.Context) (any, error)) {
 	if there {
 		s.handle(pattern, func(r *http.Request) (any, error) {
 			if err := readQuery(r).done(); err != nil {
 				return nil, err
 			}
-			return answer()
+			return answer(r.Context())
 		})
 	}
 }
@@ -169,6 +170,7 @@ var refusals = []struct {
 	{engine.ErrEnded, http.StatusConflict},
 	{engine.ErrNotEnded, http.StatusConflict},
 	{engine.ErrInvalid, http.StatusBadRequest},
+	{delivery.ErrBadEvent, http.StatusBadRequest},
 	{records.ErrCursor, http.StatusBadRequest},
 	{engine.ErrStopped, http.StatusServiceUnavailable},
 }

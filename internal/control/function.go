@@ -5,7 +5,8 @@ import "time"
 // Function is a function of the app.
 type Function struct {
 	Name string `json:"name"`
-	// Trigger says what runs it: "http", "blob", "queue", "timer", "stream", "change".
+	// Trigger says what runs it: "http", "blob", "queue", "timer", "stream",
+	// "window", "change", "ended".
 	Trigger string `json:"trigger"`
 	// Source is what it is triggered by: a pattern of requests, the name of a resource.
 	Source string `json:"source,omitempty"`

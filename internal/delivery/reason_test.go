@@ -1,4 +1,4 @@
-package control_test
+package delivery_test
 
 import (
 	"strings"
