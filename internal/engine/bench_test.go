@@ -54,7 +54,7 @@ func BenchmarkSequence(b *testing.B) {
 	client := durable.NewClient(e)
 	b.ReportAllocs()
 	b.SetParallelism(50)
-	before := cpuTime(b)
+	before, stats := cpuTime(b), committer.Stats()
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
@@ -64,6 +64,8 @@ func BenchmarkSequence(b *testing.B) {
 		}
 	})
 	b.ReportMetric(float64((cpuTime(b)-before).Nanoseconds())/1e3/float64(b.N), "cpu-us/op")
+	now := committer.Stats()
+	b.ReportMetric(float64(now.Transactions-stats.Transactions)/float64(max(now.Groups-stats.Groups, 1)), "txns/group")
 }
 
 // cpuTime returns the processor time that the process has used. Beside others it says

@@ -42,7 +42,6 @@ type change struct {
 	kept     string                         // the instance for which it keeps an event
 	dirty    bool                           // the instance has messages for itself
 	unload   bool                           // rebuild from history before the next turn
-	touched  bool                           // the record changed and is not written yet
 	created  bool
 	marked   bool // the busy mark is settled as busy says
 	busy     bool
@@ -113,12 +112,39 @@ func (c *change) follow() error {
 
 // nothing reports whether the change changes nothing.
 func (c *change) nothing() bool {
-	return c.txn.Empty() && c.ran == nil && len(c.remove) == 0 && c.cancel == nil && !c.dirty
+	return c.txn.Empty() && !c.created && c.rec == c.in.rec && c.staysBusy() == c.in.busy &&
+		c.ran == nil && len(c.remove) == 0 && c.cancel == nil && !c.dirty
 }
 
-// create writes the instance that b starts.
+// staysBusy reports whether the instance has the busy mark after the change.
+func (c *change) staysBusy() bool {
+	if c.marked {
+		return c.busy
+	}
+	return c.in.busy
+}
+
+// write adds what became of the record, once the change is complete.
+func (c *change) write() {
+	in, busy := c.in, c.staysBusy()
+	switch from := in.rec.State; {
+	case c.created:
+		records.CreateInstance(&c.txn, in.key, c.rec, busy)
+		return
+	case c.rec.State != from:
+		records.UnlistInstance(&c.txn, in.key, c.rec, from)
+		records.MarkInstance(&c.txn, in.key, c.rec, busy)
+	case busy != in.busy:
+		records.MarkInstance(&c.txn, in.key, c.rec, busy)
+	}
+	if c.rec != in.rec {
+		records.PutInstance(&c.txn, in.key, c.rec)
+	}
+}
+
+// create starts the instance of b.
 func (c *change) create(b *inbound) {
-	records.CreateInstance(&c.txn, c.in.key, c.rec)
+	c.created = true
 	if b.unique {
 		c.txn.Require(records.IDKey(c.rec.ID), 0)
 	}
@@ -180,10 +206,7 @@ func (c *change) refuse(items []*inbound) {
 			c.e.log.Warn("durable event came after the end of its instance", "instance", c.rec.ID, "event", b.event.Name)
 		}
 	}
-	c.marked, c.busy = true, false
-	if c.in.busy {
-		records.ClearBusy(&c.txn, c.in.key)
-	}
+	c.setBusy(false)
 }
 
 // keep stores the items of an instance that must not run now.
@@ -254,15 +277,7 @@ func (c *change) mark() {
 	c.setBusy(n > 0)
 }
 
-func (c *change) setBusy(busy bool) {
-	c.marked, c.busy = true, busy
-	switch {
-	case busy && !c.in.busy:
-		records.SetBusy(&c.txn, c.in.key)
-	case !busy && c.in.busy:
-		records.ClearBusy(&c.txn, c.in.key)
-	}
-}
+func (c *change) setBusy(busy bool) { c.marked, c.busy = true, busy }
 
 // closeTask ends the work for the call that ev answers.
 func (c *change) closeTask(ev *history.Event) {

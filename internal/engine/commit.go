@@ -14,6 +14,7 @@ import (
 
 // submit gives the change to the committer.
 func (e *Engine) submit(c *change) {
+	c.write()
 	failpoint.Hit(failpoint.TurnRan)
 	e.work.begin()
 	e.opts.Committer.Submit(e.leased(&c.txn), c.answered)

@@ -68,10 +68,8 @@ func (c *change) resume() error {
 }
 
 func (c *change) setState(s records.State, reason string) {
-	from := c.rec.State
 	rec := c.edit()
 	rec.State, rec.Reason = s, reason
-	records.ChangeState(&c.txn, c.in.key, rec, from)
 }
 
 // Terminate ends the instance called id at once. Its code learns nothing of it.
@@ -106,7 +104,6 @@ func (e *Engine) Cancel(ctx context.Context, id, reason string, deadline time.Du
 			rec.CleanUpBy = c.now.Add(deadline)
 			c.setTimer(records.Timer{Due: rec.CleanUpBy.UnixNano(), Key: in.key, Kind: records.TimerCleanUp})
 		}
-		records.PutInstance(&c.txn, in.key, rec)
 		c.message(in.key, history.Event{Kind: history.CancelRequested, Name: reason})
 		c.dirty = true
 		return nil

@@ -38,7 +38,6 @@ func (c *change) decide(d *history.Event) error {
 		return c.send(d)
 	case history.StatusSet:
 		c.edit().Status = d.Data
-		c.touched = true
 	case history.Completed:
 		c.end(records.Completed, d.Data, nil)
 	case history.Failed:
@@ -88,11 +87,8 @@ func (c *change) clearTimer(seq uint32) {
 
 // end writes the end of the instance.
 func (c *change) end(s records.State, output []byte, failure *history.Failure) {
-	from := c.rec.State
 	rec := c.edit()
 	rec.State, rec.Ended, rec.Output, rec.Failure = s, c.time(), output, failure
-	records.ChangeState(&c.txn, c.in.key, rec, from)
-	c.touched = false
 	c.closeGeneration()
 	if !rec.CleanUpBy.IsZero() {
 		records.DeleteTimer(&c.txn, records.Timer{Due: rec.CleanUpBy.UnixNano(), Key: c.in.key, Kind: records.TimerCleanUp})
@@ -140,8 +136,6 @@ func (c *change) continueAsNew(input []byte) {
 	rec := c.edit()
 	records.DropTurns(&c.txn, in.key, rec.Base, in.nextTurn+1)
 	rec.Base = in.nextTurn + 1
-	records.PutInstance(&c.txn, in.key, rec)
-	c.touched = false
 	c.closeGeneration()
 	unread := in.machine.Unread()
 	// The first arrivals, before any real one.
@@ -200,7 +194,7 @@ func (c *change) startChild(d *history.Event) error {
 		ID: d.ID, Name: d.Name, State: records.Running, Created: c.time(), Tags: opts.Tags,
 		Parent: in.key, ParentSeq: d.Seq, ParentBase: c.rec.Base,
 	}
-	records.CreateInstance(&c.txn, key, rec)
+	records.CreateInstance(&c.txn, key, rec, false)
 	records.PutMessage(&c.txn, key, &records.Message{Event: e.startedEvent(rec, d.Data, c.time())})
 	c.wake = append(c.wake, key)
 	if c.children == nil {

@@ -40,16 +40,11 @@ func (e *Engine) load(in *instance, r *running) error {
 		return err
 	}
 	defer snap.Close()
-	rec, err := records.GetInstance(snap, in.key)
+	rec, busy, err := readRecord(snap, in.key)
 	if err != nil {
 		return err
 	}
-	if rec == nil {
-		return ErrNotFound
-	}
-	if in.busy, err = records.IsBusy(snap, in.key); err != nil {
-		return err
-	}
+	in.busy = busy
 	if rec.State != records.Running {
 		in.rec = rec
 		return nil
@@ -86,6 +81,30 @@ func (e *Engine) load(in *instance, r *running) error {
 		e.pool.dispatch(t)
 	}
 	return nil
+}
+
+// readRecord reads an instance's record and its busy mark.
+func readRecord(snap store.Snapshot, k records.InstanceKey) (*records.Instance, bool, error) {
+	rec, err := records.GetInstance(snap, k)
+	if err != nil {
+		return nil, false, err
+	}
+	if rec == nil {
+		return nil, false, ErrNotFound
+	}
+	busy, err := records.IsBusy(snap, k, rec)
+	return rec, busy, err
+}
+
+// loadRecord reads what is known of an instance that is not to run.
+func (e *Engine) loadRecord(in *instance) error {
+	snap, err := e.store.Snapshot()
+	if err != nil {
+		return err
+	}
+	defer snap.Close()
+	in.rec, in.busy, err = readRecord(snap, in.key)
+	return err
 }
 
 // replay rebuilds the coroutine of an instance under the poison journal and the
@@ -218,23 +237,17 @@ func (e *Engine) stalled(in *instance, cause error) (*change, error) {
 	in.mu.Unlock()
 	if first != nil {
 		in.rec = first.create
-	} else if rec, err := e.record(in.key); err != nil {
+	} else if err := e.loadRecord(in); err != nil {
 		return nil, err
-	} else if in.rec = rec; rec == nil {
-		return nil, ErrNotFound
 	}
 	c := e.newChange(in)
-	from := c.rec.State
 	c.edit().State, c.rec.Reason = records.Stalled, reason
 	e.log.Error("durable instance is stalled", "instance", c.rec.ID, "orchestration", c.rec.Name, "reason", reason)
 	if first != nil {
-		c.created = true
 		c.items = []*inbound{first}
 		c.create(first)
 		records.PutMessage(&c.txn, in.key, &records.Message{Event: first.event})
-		return c, nil
 	}
-	records.ChangeState(&c.txn, in.key, c.rec, from)
 	return c, nil
 }
 

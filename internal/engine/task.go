@@ -50,7 +50,7 @@ func (e *Engine) newActivity(in *instance, d *history.Event, since time.Time) (*
 	t.input = d.Data
 	switch a := e.activities[d.Name]; {
 	case a == nil:
-		t.opts = &opts
+		t.opts = &history.CallOptions{}
 	case len(d.Options) == 0:
 		t.run, t.opts = a.Run, &a.Defaults
 	default:

@@ -140,8 +140,7 @@ func (e *Engine) plan(in *instance, items []*inbound, dirty bool, r *running) (*
 	}
 	c := e.newChange(in)
 	if b := items[0]; b.create != nil {
-		c.rec, c.created = b.create, true
-		in.rec, in.machine = b.create, e.machine(b.create)
+		c.rec, in.rec, in.machine = b.create, b.create, e.machine(b.create)
 		c.create(b)
 	}
 	if control := items[0].control; control != nil {
@@ -212,9 +211,6 @@ func (c *change) run(items []*inbound, r *running) error {
 	if !in.machine.Ended() {
 		c.step()
 		c.mark()
-	}
-	if c.touched {
-		records.PutInstance(&c.txn, in.key, c.rec)
 	}
 	if rest := items[taken:]; len(rest) > 0 {
 		in.putBack(rest, false)

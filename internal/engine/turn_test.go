@@ -12,6 +12,7 @@ import (
 
 	"github.com/perdure/perdure/durable"
 	"github.com/perdure/perdure/internal/engine"
+	"github.com/perdure/perdure/internal/records"
 )
 
 var (
@@ -57,6 +58,42 @@ func TestPanicInTheFirstTurnStalls(t *testing.T) {
 	mended = true
 	w.must(w.client.Resume(t.Context(), "x"))
 	w.expect("x", durable.Completed)
+}
+
+// TestStallKeepsTheBusyMark: an activity that runs while its instance stalls is found by
+// the next process.
+func TestStallKeepsTheBusyMark(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	w := newWorld(t, flow.Impl(func(ctx *durable.Context, _ int) (int, error) {
+		work.Start(ctx, 1)
+		if _, err := goOn.Wait(ctx); err != nil {
+			return 0, err
+		}
+		panic("oh no")
+	}), work.Impl(func(context.Context, int) (int, error) {
+		<-release
+		return 0, nil
+	}))
+	w.mustStart()
+	_, err := flow.StartWith(t.Context(), w.client, 0, durable.ID("x"))
+	w.must(err)
+	w.must(goOn.RaiseWith(t.Context(), w.client, "x", 1))
+	for w.get("x").State != durable.Stalled { // not idle: the activity runs
+		runtime.Gosched()
+	}
+	snap, err := w.store.Snapshot()
+	w.must(err)
+	busy := 0
+	w.must(records.BusyInstances(snap, func(records.InstanceKey) bool {
+		busy++
+		return true
+	}))
+	w.must(snap.Close())
+	close(release)
+	if busy != 1 {
+		t.Errorf("%d instances are marked busy, want 1", busy)
+	}
 }
 
 func TestGoexitStalls(t *testing.T) {

@@ -61,7 +61,7 @@ func (e *Engine) StartIn(u *unit.Unit, s unit.Start) (string, error) {
 		return "", err
 	}
 	w := &unitWriter{u: u}
-	records.CreateInstance(w, key, rec)
+	records.CreateInstance(w, key, rec, false)
 	// The start comes before every event, whatever their arrivals.
 	records.PutMessage(w, key, &records.Message{Event: e.startedEvent(rec, s.Input, now)})
 	timer := records.Timer{Due: rec.StartAt.UnixNano(), Key: key, Kind: records.TimerStart}

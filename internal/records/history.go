@@ -75,22 +75,3 @@ func ReadHistory(r store.Reader, k InstanceKey, base uint32, visit func(turn uin
 	}
 	return nil
 }
-
-// SetBusy marks an instance as having work that a restart must resume.
-func SetBusy(w Writer, k InstanceKey) { w.Put(instanceKey(spaceBusy, k), nil) }
-
-// ClearBusy removes the mark.
-func ClearBusy(w Writer, k InstanceKey) { w.Delete(instanceKey(spaceBusy, k)) }
-
-// BusyInstances visits the instances that are marked busy, oldest first.
-func BusyInstances(r store.Reader, visit func(InstanceKey) bool) error {
-	return r.Scan(store.Range{Start: []byte{spaceBusy}, End: []byte{spaceBusy + 1}}, func(it store.Item) bool {
-		return len(it.Key) != 9 || visit(InstanceKey(binary.BigEndian.Uint64(it.Key[1:])))
-	})
-}
-
-// IsBusy reports whether instance k is marked busy.
-func IsBusy(r store.Reader, k InstanceKey) (bool, error) {
-	_, version, err := r.Get(instanceKey(spaceBusy, k))
-	return version != 0, err
-}

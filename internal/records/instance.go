@@ -112,25 +112,50 @@ func (k InstanceKey) RecordKey() []byte { return instanceKey(spaceInstance, k) }
 // IDKey is the key that maps an instance id, for conditions.
 func IDKey(id string) []byte { return instanceIDKey(id) }
 
-// PutInstance writes the record of a new instance, or of one whose state stays.
+// PutInstance writes the record of an instance.
 func PutInstance(w Writer, k InstanceKey, in *Instance) {
 	w.Put(k.RecordKey(), in.encode())
 }
 
-// CreateInstance writes everything that makes a new instance known.
-func CreateInstance(w Writer, k InstanceKey, in *Instance) {
+// CreateInstance writes everything that makes a new instance known. Busy is as in
+// MarkInstance.
+func CreateInstance(w Writer, k InstanceKey, in *Instance, busy bool) {
 	w.Put(instanceIDKey(in.ID), binary.BigEndian.AppendUint64(nil, uint64(k)))
-	w.Put(stateKey(in.State, in.Created, k), nil)
+	MarkInstance(w, k, in, busy)
 	PutInstance(w, k, in)
 }
 
-// ChangeState writes the record of an instance that was in state from.
-func ChangeState(w Writer, k InstanceKey, in *Instance, from State) {
-	if in.State != from {
-		w.Delete(stateKey(from, in.Created, k))
-		w.Put(stateKey(in.State, in.Created, k), nil)
+// MarkInstance lists an instance under its state, and says there whether it has work
+// that a restart must resume.
+func MarkInstance(w Writer, k InstanceKey, in *Instance, busy bool) {
+	w.Put(stateKey(in.State, in.Created, k), busyMark(busy))
+}
+
+// UnlistInstance removes an instance from the listing of a state that it has left.
+func UnlistInstance(w Writer, k InstanceKey, in *Instance, from State) {
+	w.Delete(stateKey(from, in.Created, k))
+}
+
+// busyMark is the value of an entry of the listing.
+func busyMark(busy bool) []byte {
+	if busy {
+		return []byte{1}
 	}
-	PutInstance(w, k, in)
+	return nil
+}
+
+// IsBusy reports whether an instance is marked busy.
+func IsBusy(r store.Reader, k InstanceKey, in *Instance) (bool, error) {
+	value, _, err := r.Get(stateKey(in.State, in.Created, k))
+	return len(value) > 0, err
+}
+
+// BusyInstances visits the instances that are marked busy, oldest first within a state.
+func BusyInstances(r store.Reader, visit func(InstanceKey) bool) error {
+	start, end := []byte{spaceInstanceState}, []byte{spaceInstanceState, byte(Completed)}
+	return r.Scan(store.Range{Start: start, End: end}, func(it store.Item) bool {
+		return len(it.Value) == 0 || len(it.Key) != 2+8+8 || visit(InstanceKey(binary.BigEndian.Uint64(it.Key[10:])))
+	})
 }
 
 // FindInstance returns the key of the instance called id, or 0.
@@ -164,7 +189,6 @@ func PurgeInstance(w Writer, k InstanceKey, in *Instance) {
 	w.Delete(instanceIDKey(in.ID))
 	w.Delete(stateKey(in.State, in.Created, k))
 	w.Delete(k.RecordKey())
-	w.Delete(instanceKey(spaceBusy, k))
 	for _, space := range []byte{spaceHistory, spaceInbox, spaceTask} {
 		prefix := instanceKey(space, k)
 		w.DeleteRange(prefix, tuple.After(prefix))

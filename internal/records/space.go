@@ -15,10 +15,9 @@ const (
 
 	spaceInstance      byte = 0x10 // instance key → instance record
 	spaceInstanceID    byte = 0x11 // instance id → instance key
-	spaceInstanceState byte = 0x12 // state, creation time, instance key: the listing index
+	spaceInstanceState byte = 0x12 // state, creation time, instance key → the listing: is there work to resume?
 	spaceHistory       byte = 0x13 // instance key, turn → history record
 	spaceInbox         byte = 0x14 // instance key, arrival → message not yet consumed
-	spaceBusy          byte = 0x15 // instance key: has work that a restart must resume
 	spaceTimer         byte = 0x16 // due time, instance key, sequence → what fires
 	spaceTask          byte = 0x17 // instance key, sequence → attempts of an activity
 	spaceKept          byte = 0x18 // instance id, arrival → event for an instance to come

@@ -71,10 +71,11 @@ func (s *Store) engineOptions() *engine.Options {
 		// cost memory, since two cores flush faster than one committer fills.
 		MemTableStopWritesThreshold: 2,
 
-		// Compact level 0 early by count and late by force: its files are
-		// large (a whole memtable), so few of them already slow point reads.
-		L0CompactionThreshold:     2,
-		L0CompactionFileThreshold: 8,
+		// Compact level 0 when four memtables have come together, not at each:
+		// writing every table twice at once costs more than filters let reads
+		// of four cost.
+		L0CompactionThreshold:     4,
+		L0CompactionFileThreshold: 64,
 		L0StopWritesThreshold:     24,
 		LBaseMaxBytes:             256 << 20,
 
