@@ -7,10 +7,13 @@ import (
 	"slices"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"github.com/perdure/perdure/internal/binding"
 	"github.com/perdure/perdure/internal/consumer"
 	"github.com/perdure/perdure/internal/delivery"
 	"github.com/perdure/perdure/internal/records"
+	"github.com/perdure/perdure/internal/telemetry"
 	"github.com/perdure/perdure/internal/unit"
 	"github.com/perdure/perdure/internal/windows"
 	"github.com/perdure/perdure/stream"
@@ -32,7 +35,8 @@ import (
 // When fn fails, its result is tried again by the Policy, as a delivery of the function
 // "NAME/results"; later results of its key wait, and all others go on. When a batch of events
 // fails, because of one of the functions that say what is computed, its partition waits, as
-// with OnStreamBatch, and no window closes without its events.
+// with OnStreamBatch, and no window closes without its events. The metric perdure.window.late
+// counts late events.
 //
 // The function is a consumer of the stream under its name, which is "window/" and the
 // stream's unless FunctionName says otherwise: two functions on one stream need one each,
@@ -79,6 +83,7 @@ type windowRunner interface {
 	service
 	Batch(ctx context.Context, partition int, events []*records.Event) error
 	Result(ctx context.Context, data []byte) error
+	LateEvents() (int64, error)
 }
 
 // defaultTimeout is what Policy.Timeout is when it is 0.
@@ -112,6 +117,17 @@ func (f *windowFunction) register(r *running, _ binding.Env) error {
 	// Before the feeder: it refuses windows of another kind before there are batches, and
 	// closes windows as long as there are any.
 	r.services = slices.Insert(r.services, 0, service(run))
+	err = r.observer.Observe(telemetry.Gauge{
+		Name: "perdure.window.late", Unit: "{event}", Description: "Events that came too late for all of their windows.",
+		Read: func(_ context.Context, set func(float64, ...attribute.KeyValue)) error {
+			n, err := run.LateEvents()
+			set(float64(n), attribute.String("perdure.function", f.name))
+			return err
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("%w: MeterProvider: %w", ErrConfig, err)
+	}
 	return r.dispatcher.Register(delivery.Function{
 		Name: f.name + "/results", Policy: f.policy,
 		Handle: func(ctx context.Context, d *delivery.Delivery) error { return run.Result(ctx, d.Event) },

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -61,6 +63,30 @@ func TestWindowToTable(t *testing.T) {
 	app.advance(time.Minute)
 	if row := app.row("a"); row.Count != 9 || row.Text != "true" {
 		t.Errorf("at the end: %+v", row)
+	}
+}
+
+func TestLateEventsAreCounted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	opt := window.EventTime(func(r reading) time.Time { return noon.Add(time.Duration(r.Value) * time.Second) })
+	fn := func(context.Context, window.Result[string, int]) error { return nil }
+	key := func(r reading) string { return r.Sensor }
+	app := w.start(
+		perdure.OnWindow(readings, window.Tumbling(5*time.Second, opt), key, window.Count, fn, perdure.FunctionName("one")),
+		perdure.OnWindow(readings, window.Tumbling(time.Hour, opt), key, window.Count, fn, perdure.FunctionName("two")),
+	)
+	app.append(reading{"a", 0})
+	app.advance(time.Minute)
+	app.append(reading{"a", 0})
+	app.settle()
+	r := httptest.NewRequest(http.MethodGet, "http://example.com/metrics", nil)
+	answer := httptest.NewRecorder()
+	app.Handler().ServeHTTP(answer, r)
+	for _, want := range []string{`function="one"} 1`, `function="two"} 0`} {
+		if !strings.Contains(answer.Body.String(), want) {
+			t.Errorf("metrics:\n%s\nwant %s", answer.Body, want)
+		}
 	}
 }
 

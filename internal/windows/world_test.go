@@ -225,6 +225,19 @@ func (w *world) stored() (n int) {
 	return n
 }
 
+// openCounts returns what the panes of a function that counts have counted.
+func (w *world) openCounts() (counts []int) {
+	w.t.Helper()
+	w.scan(0x7A, func(it store.Item) {
+		state := window.Count[visit]()
+		if err := state.UnmarshalBinary(it.Value[17:]); err != nil { // behind format, end and changes
+			w.t.Fatal(err)
+		}
+		counts = append(counts, state.Result())
+	})
+	return counts
+}
+
 // append adds events to a partition.
 func (w *world) append(partition int, visits ...visit) {
 	w.t.Helper()
