@@ -25,19 +25,19 @@ var Payments = stream.Of[Payment]("payments",
 	stream.KeyBy(func(p Payment) string { return p.Account }),
 	stream.Retain(30*24*time.Hour, 0))
 
-type payIn struct {
+type acceptIn struct {
 	Payment Payment `body:""`
 }
 
-type payOut struct {
+type acceptOut struct {
 	Payment *Payment `bind:"payments"`
 }
 
-func pay(_ context.Context, in *payIn) (*payOut, error) {
+func accept(_ context.Context, in *acceptIn) (*acceptOut, error) {
 	if in.Payment.Cents <= 0 {
 		return nil, perdure.NewProblem(400, "a payment is more than nothing")
 	}
-	return &payOut{Payment: &in.Payment}, nil
+	return &acceptOut{Payment: &in.Payment}, nil
 }
 
 type Balance struct {
@@ -63,11 +63,11 @@ func addUp(_ context.Context, in *balanceIn) (*balanceOut, error) {
 	return &balanceOut{Balance: &Balance{Cents: total}}, nil
 }
 
-type reportIn struct {
+type journalIn struct {
 	Batch []stream.Event[Payment] `body:""`
 }
 
-func report(ctx context.Context, in *reportIn) (*struct{}, error) {
+func journal(ctx context.Context, in *journalIn) (*struct{}, error) {
 	var lines strings.Builder
 	for _, e := range in.Batch {
 		fmt.Fprintf(&lines, "%s %s %d\n", e.Time.Format(time.RFC3339), e.Key, e.Value.Cents)
@@ -78,15 +78,15 @@ func report(ctx context.Context, in *reportIn) (*struct{}, error) {
 func paymentParts() []perdure.Part {
 	return []perdure.Part{
 		Balances,
-		perdure.HTTP("POST /payments", pay),
+		perdure.HTTP("POST /payments", accept),
 		perdure.OnStream(Payments, addUp, perdure.FunctionName("balances")),
-		perdure.OnStreamBatch(Payments, report, perdure.FunctionName("report"),
-			perdure.From(stream.FromNow), perdure.BatchSize(1000), perdure.BatchWait(5*time.Second)),
+		perdure.OnStreamBatch(Payments, journal, perdure.FunctionName("journal"),
+			perdure.From(stream.FromNow), perdure.BatchSize(1000), perdure.BatchWait(time.Second)),
 	}
 }
 
 func replaySince(ctx context.Context, app *perdure.App, t time.Time) error {
-	return app.Streams().Replay(ctx, "payments", "report", stream.FromTime(t))
+	return app.Streams().Replay(ctx, "payments", "journal", stream.FromTime(t))
 }
 
 func lags(app *perdure.App) error {
