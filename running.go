@@ -177,7 +177,7 @@ func (r *running) openEngine(p *parts) (err error) {
 	c := r.config
 	r.dispatcher, err = delivery.New(delivery.Config{
 		Env: r.env, Committer: r.committer, Clock: r.clock, Journal: r.journal, Log: c.Logger,
-		OnDeadLetter: c.OnDeadLetter, Telemetry: r.observer.Telemetry,
+		OnDeadLetter: c.OnDeadLetter, Alert: c.DeadLetterWebhook.function(), Telemetry: r.observer.Telemetry,
 	})
 	if err != nil {
 		return err
@@ -185,7 +185,7 @@ func (r *running) openEngine(p *parts) (err error) {
 	r.engine, err = engine.New(engine.Options{
 		Store: r.store, Committer: r.committer, Env: r.env, Clock: r.clock, Logger: c.Logger, Journal: r.journal,
 		MaxActivities: c.MaxActivities, MaxIdle: c.MaxIdleInstances, ReplayAlways: c.Development,
-		DeadLetter: buryLostEvents(r.dispatcher), OnFatal: r.fail,
+		DeadLetter: buryLostEvents(r.dispatcher), OnEnd: r.publishEnds(p), OnFatal: r.fail,
 	})
 	if err != nil {
 		return err
@@ -203,6 +203,9 @@ func (r *running) openEngine(p *parts) (err error) {
 		errs = append(errs, impl.Register(r.engine))
 	}
 	errs = append(errs, r.dispatcher.Register(raiseLostEvents(r.engine)))
+	if c.DeadLetterWebhook.URL != "" {
+		errs = append(errs, r.dispatcher.Register(c.DeadLetterWebhook.sender()))
+	}
 	bindings := binding.Env{Resources: p.resources, Injectors: injectors}
 	for _, part := range p.events {
 		errs = append(errs, part.register(r, bindings))

@@ -1,10 +1,10 @@
 package perdure
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"slices"
 	"syscall"
@@ -32,7 +32,7 @@ func (r *running) listen(p *parts) (err error) {
 	if address == noListener || len(p.functions)+len(p.handlers) == 0 {
 		return nil
 	}
-	r.listener, err = net.Listen("tcp", address)
+	r.listener, err = listen(address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("perdure: another program listens on %s: stop it, or listen elsewhere (Config.Listen, %s): %w", address, listenEnv, err)
 	}
@@ -54,9 +54,12 @@ func (r *running) openHTTP(p *parts) (err error) {
 		hosts = append(local, hosts...)
 	}
 	mux := http.NewServeMux()
+	closing, end := context.WithCancel(context.Background())
+	r.endless = append(r.endless, end)
 	err = httpapi.Register(mux, httpapi.Config{
 		Title: c.Title, Version: c.Version, Env: r.env, Committer: r.committer,
 		Bindings: binding.Env{Resources: p.resources, Injectors: r.uploadInjectors()}, Attempts: unitAttempts, Log: c.Logger,
+		Clock: r.clock, Closing: closing,
 		Telemetry: r.observer.Telemetry,
 	}, append(slices.Clone(p.functions), r.uploads(p.resources))...)
 	if err != nil {
@@ -90,6 +93,7 @@ func (r *running) openHTTP(p *parts) (err error) {
 	if err != nil {
 		return fmt.Errorf("%w: Hosts, TrustedOrigins: %w", ErrConfig, err)
 	}
+	r.handler = httpapi.Pace(r.handler)
 	return nil
 }
 
@@ -138,10 +142,12 @@ func (r *running) serve() {
 		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(r.config.Logger.Handler(), slog.LevelWarn),
 	}
-	r.background.Go(func() {
-		if err := r.server.Serve(r.listener); !errors.Is(err, http.ErrServerClosed) {
-			r.fail(fmt.Errorf("serve %s: %w", r.listener.Addr(), err))
-		}
-	})
+	for _, l := range each(r.listener) {
+		r.background.Go(func() {
+			if err := r.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				r.fail(fmt.Errorf("serve %s: %w", l.Addr(), err))
+			}
+		})
+	}
 	r.config.Logger.Info("perdure is ready", "url", "http://"+r.listener.Addr().String(), "data", r.config.Data)
 }

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +32,15 @@ type FileMeta struct {
 	Name     string `json:"name"`
 	Approved bool   `json:"approved"`
 	Note     string `json:"note"`
+	Owner    string `json:"owner,omitempty"`
 }
+
+// Owner is a row of another table.
+type Owner struct {
+	Files int `json:"files"`
+}
+
+var owners = table.Of[Owner]("owners")
 
 // Decision is a body of the guide.
 type Decision struct {
@@ -111,6 +120,58 @@ func add(_ context.Context, in *addIn) (*addOut, error) {
 	}, nil
 }
 
+type ownerIn struct {
+	Owner *Owner    `bind:"owners/{meta.owner}"`
+	Meta  *FileMeta `bind:"metadata/{fileId}"`
+}
+
+type moveIn struct {
+	Found []table.Row[FileMeta] `bind:"metadata/inbox/*,limit=50"`
+	Blobs []blob.Info           `bind:"files/inbox/*"`
+}
+
+type moveOut struct {
+	Moved []*FileMeta      `bind:"metadata/by-name/{item.name}"`
+	Count map[string]Owner `bind:"owners"`
+}
+
+func move(_ context.Context, in *moveIn) (*moveOut, error) {
+	out := &moveOut{Count: map[string]Owner{}}
+	for _, row := range in.Found {
+		out.Moved = append(out.Moved, row.Value)
+		count := out.Count[row.Value.Owner]
+		count.Files++
+		out.Count[row.Value.Owner] = count
+	}
+	return out, nil
+}
+
+type clockIn struct {
+	From int `header:"Last-Event-ID"`
+}
+
+type clockOut struct {
+	Events perdure.Events `body:""`
+}
+
+func clockTicks(ctx context.Context, in *clockIn) (*clockOut, error) {
+	return &clockOut{func(yield func(perdure.ServerSentEvent, error) bool) {
+		ticker := time.NewTicker(time.Second)
+		defer ticker.Stop()
+		for n := in.From + 1; ; n++ {
+			event := perdure.ServerSentEvent{ID: strconv.Itoa(n), Event: "tick", Data: time.Now().Format(time.TimeOnly)}
+			if !yield(event, nil) {
+				return
+			}
+			select {
+			case <-ticker.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}}, nil
+}
+
 type reportOut struct {
 	Name string `header:"Content-Disposition"`
 	Body []byte `body:"text/csv"`
@@ -148,6 +209,9 @@ type rowIn struct {
 
 func row(_ context.Context, in *rowIn) (*FileMeta, error) { return &in.Meta, nil }
 
+// ownerOf shows the owner of a file.
+func ownerOf(_ context.Context, in *ownerIn) (*Owner, error) { return in.Owner, nil }
+
 // The Go blocks of the guide are in this file.
 func TestGuideIsThisFile(t *testing.T) {
 	t.Parallel()
@@ -173,7 +237,10 @@ func TestGuideIsThisFile(t *testing.T) {
 func TestGuide(t *testing.T) {
 	t.Parallel()
 	app := perdure.New(perdure.Config{Data: t.TempDir(), Store: "memory:", Listen: "localhost:0", Logger: slog.New(slog.DiscardHandler)})
-	app.Add(files, metadata,
+	app.Add(files, metadata, owners,
+		perdure.HTTP("GET /owner/{fileId}", ownerOf),
+		perdure.HTTP("POST /move", move),
+		perdure.HTTP("GET /clock", clockTicks),
 		perdure.HTTP("POST /api/approve/{fileId}", approve),
 		perdure.HTTP("GET /search", search),
 		perdure.HTTP("POST /sum", sum),
@@ -226,6 +293,42 @@ func TestGuide(t *testing.T) {
 		t.Errorf("report %v", w.Header())
 	}
 	want(send("GET", "/openapi.json", "", ""), 200, `"openapi":"3.1`)
+
+	err := app.Unit(t.Context(), func(ctx context.Context) error {
+		return errors.Join(
+			metadata.Put(ctx, "inbox/1", &FileMeta{Name: "one", Owner: "ada"}),
+			metadata.Put(ctx, "inbox/2", &FileMeta{Name: "two", Owner: "ada"}),
+			metadata.Put(ctx, "3", &FileMeta{Name: "three", Owner: "ada"}),
+		)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(send("POST", "/move", "", ""), 204, "")
+	want(send("GET", "/owner/3", "", ""), 200, `{"files":2}`)
+	want(send("GET", "/owner/4", "", ""), 404, "")
+	err = app.Unit(t.Context(), func(ctx context.Context) error {
+		_, err := metadata.Get(ctx, "by-name/two")
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+app.Addr().String()+"/clock", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Last-Event-ID", "41")
+	stream, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stream.Body.Close() }()
+	first := make([]byte, len("id: 42\nevent: tick\ndata: "))
+	if _, err := io.ReadFull(stream.Body, first); err != nil || string(first) != "id: 42\nevent: tick\ndata: " {
+		t.Errorf("events begin with %q, %v", first, err)
+	}
 }
 
 // The error that the guide shows is the one that is given.

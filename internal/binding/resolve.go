@@ -185,6 +185,9 @@ func (s scope) resolve(e expr) (lookup, error) {
 		return walkLookup(s.out, rest, func(v values) reflect.Value { return v.out })
 	default:
 		b := s.in.boundNamed(source)
+		if known, ok := nearest(strings.Join(e, "."), s.in.trigger.Metadata); ok && b == nil {
+			return nil, fmt.Errorf("the trigger knows no such name; did you mean %q?", known)
+		}
 		if b == nil && source == "item" {
 			return nil, errors.New("only a slice or a map of Out is written item by item")
 		}

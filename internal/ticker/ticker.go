@@ -63,8 +63,8 @@ const (
 type timer struct {
 	Timer
 	publish func(u *unit.Unit, tick Tick) error
-	seen time.Time // the last tick that was seen to be due
-	next time.Time // when the one after it is due; zero if there is none
+	seen    time.Time // the last tick that was seen to be due
+	next    time.Time // when the one after it is due; zero if there is none
 	// until is up to when what is due is to be published, unless zero; of that, what was
 	// due at missed is left to the CatchUp.
 	until, missed time.Time
