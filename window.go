@@ -116,22 +116,52 @@ func (f *windowFunction) register(r *running, _ binding.Env) error {
 	}
 	// Before the feeder: it refuses windows of another kind before there are batches, and
 	// closes windows as long as there are any.
-	r.services = slices.Insert(r.services, 0, service(run))
-	err = r.observer.Observe(telemetry.Gauge{
-		Name: "perdure.window.late", Unit: "{event}", Description: "Events that came too late for all of their windows.",
-		Read: func(_ context.Context, set func(float64, ...attribute.KeyValue)) error {
-			n, err := run.LateEvents()
-			set(float64(n), attribute.String("perdure.function", f.name))
-			return err
-		},
-	})
-	if err != nil {
-		return fmt.Errorf("%w: MeterProvider: %w", ErrConfig, err)
+	r.services = slices.Insert(r.services, 0, service(&windowService{run, f.name}))
+	if err := r.observeWindows(); err != nil {
+		return err
 	}
 	return r.dispatcher.Register(delivery.Function{
 		Name: f.name + "/results", Policy: f.policy,
 		Handle: func(ctx context.Context, d *delivery.Delivery) error { return run.Result(ctx, d.Event) },
 	})
+}
+
+// windowService is a windowRunner with its function's name.
+type windowService struct {
+	windowRunner
+	name string
+}
+
+// observeWindows registers, with the first window function, what is asked of all when
+// metrics are read.
+func (r *running) observeWindows() error {
+	all := func() (all []*windowService) {
+		for _, s := range r.services {
+			if w, ok := s.(*windowService); ok {
+				all = append(all, w)
+			}
+		}
+		return all
+	}
+	if len(all()) > 1 {
+		return nil
+	}
+	err := r.observer.Observe(telemetry.Gauge{
+		Name: "perdure.window.late", Unit: "{event}", Description: "Events that came too late for all of their windows.",
+		Read: func(_ context.Context, set func(float64, ...attribute.KeyValue)) error {
+			var errs []error
+			for _, w := range all() {
+				n, err := w.LateEvents()
+				errs = append(errs, err)
+				set(float64(n), attribute.String("perdure.function", w.name))
+			}
+			return errors.Join(errs...)
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("%w: MeterProvider: %w", ErrConfig, err)
+	}
+	return nil
 }
 
 // waits reports whether a batch of a partition failed and was not handled yet.
