@@ -196,13 +196,15 @@ func TestOneResourceMayBeAddedTwice(t *testing.T) {
 func TestConfigFromEnv(t *testing.T) {
 	t.Setenv("PERDURE_LISTEN", "127.0.0.1:9000")
 	t.Setenv("PERDURE_DATA", "/elsewhere")
+	t.Setenv("PERDURE_DEV", "1")
 	c := perdure.ConfigFromEnv(perdure.Config{Listen: "localhost:1", Data: "here", Title: "kept"})
-	if c.Listen != "127.0.0.1:9000" || c.Data != "/elsewhere" || c.Title != "kept" {
+	if c.Listen != "127.0.0.1:9000" || c.Data != "/elsewhere" || c.Title != "kept" || !c.Development {
 		t.Errorf("got %+v", c)
 	}
+	t.Setenv("PERDURE_DEV", "0")
 	t.Setenv("PERDURE_LISTEN", "")
 	t.Setenv("PERDURE_DATA", "")
-	if c := perdure.ConfigFromEnv(perdure.Config{Listen: "localhost:1", Data: "here"}); c.Listen != "localhost:1" || c.Data != "here" {
+	if c := perdure.ConfigFromEnv(perdure.Config{Listen: "localhost:1", Data: "here"}); c.Listen != "localhost:1" || c.Data != "here" || c.Development {
 		t.Errorf("empty variables changed %+v", c)
 	}
 }

@@ -87,6 +87,7 @@ func (r *running) controlled(p *parts) control.App {
 		Functions:   func() ([]control.Function, error) { return r.functions(functions, events) },
 		Queues:      controlledQueues{r, resourcesOf(p, "queue")},
 		Streams:     controlledStreams{r, streamsOf(p)},
+		Timers:      func(ctx context.Context) ([]control.Timer, error) { return r.timers(ctx, events) },
 		Tables:      controlledTables{r, resourcesOf(p, "table")},
 		Blobs:       controlledBlobs{r, resourcesOf(p, "container")},
 		Log:         r.config.Logger,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"net/http"
 
 	"github.com/perdure/perdure/internal/control"
 	"github.com/perdure/perdure/internal/records"
@@ -167,7 +168,7 @@ func (c controlledStreams) Replay(ctx context.Context, name string, replay contr
 	}
 	err := c.r.feeder.Replay(ctx, records.Group{Stream: name, Function: replay.Group}, from)
 	if errors.Is(err, ErrNoReader) {
-		return &Problem{Status: 404, Detail: err.Error(), Cause: err}
+		return NewProblem(http.StatusNotFound, err.Error())
 	}
 	return err
 }

@@ -1,10 +1,13 @@
 package perdure
 
 import (
+	"context"
+
 	"github.com/perdure/perdure/internal/control"
 	"github.com/perdure/perdure/internal/delivery"
 	"github.com/perdure/perdure/internal/httpapi"
 	"github.com/perdure/perdure/internal/records"
+	"github.com/perdure/perdure/internal/unit"
 )
 
 // functions returns the functions of the app as they are managed, those of HTTP first.
@@ -50,6 +53,10 @@ func controlledFunction(part eventPart) (f control.Function, own *eventFunction)
 		return control.Function{Trigger: "window", Source: part.stream.ResourceName()}, &part.eventFunction
 	case *changeFunction:
 		return control.Function{Trigger: "change", Source: part.table.ResourceName()}, &part.eventFunction
+	case *endedFunction:
+		return control.Function{Trigger: "ended", Source: part.of}, &part.eventFunction
+	case *timerFunction:
+		return control.Function{Trigger: "timer", Source: part.schedule}, &part.eventFunction
 	}
 	return f, nil
 }
@@ -82,4 +89,32 @@ func (r *running) load(f *control.Function) error {
 	}
 	f.Oldest, err = records.Oldest(snap, f.Name, r.clock.Now())
 	return err
+}
+
+// timers returns the functions that timers trigger as they are managed.
+func (r *running) timers(ctx context.Context, events []eventPart) ([]control.Timer, error) {
+	var all []control.Timer
+	for _, part := range events {
+		f, ok := part.(*timerFunction)
+		if !ok {
+			continue
+		}
+		timer, err := f.timer()
+		if err != nil {
+			return nil, err
+		}
+		one := control.Timer{Function: timer.Name, Schedule: f.schedule, Next: timer.Schedule.Next(r.clock.Now()).UTC()}
+		err = r.unit(ctx, func(u *unit.Unit) error {
+			rec, err := records.GetTicker(u, timer.Name)
+			if rec != nil {
+				one.Last = rec.Last.UTC()
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, nil
 }

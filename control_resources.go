@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"net/http"
 	"slices"
 
 	"github.com/perdure/perdure/internal/control"
@@ -39,7 +40,7 @@ func known(kind string, names []string, name string) error {
 	if slices.Contains(names, name) {
 		return nil
 	}
-	return &Problem{Status: 404, Detail: fmt.Sprintf("there is no %s %q", kind, name)}
+	return NewProblem(http.StatusNotFound, fmt.Sprintf("there is no %s %q", kind, name))
 }
 
 // controlledTables are the app's tables as they are managed.

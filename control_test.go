@@ -436,3 +436,24 @@ func TestControlStreams(t *testing.T) {
 	c.refused(400, "POST", "streams/names/replay", nil, control.Replay{Group: "count", Position: 1, Time: noon})
 	c.refused(404, "GET", "streams/others", nil, nil)
 }
+
+func TestControlTimers(t *testing.T) {
+	t.Parallel()
+	c := newLasting(t).control(perdure.OnTimer("nightly", "30 2 * * *", func(context.Context, *struct{}) (*struct{}, error) { return nil, nil }))
+	var timers control.Page[control.Timer]
+	c.call("GET", "timers", nil, nil, &timers)
+	next := time.Date(2026, 3, 5, 2, 30, 0, 0, time.UTC)
+	if len(timers.Items) != 1 || timers.Items[0].Function != "timer/nightly" || !timers.Items[0].Next.Equal(next) || !timers.Items[0].Last.IsZero() {
+		t.Errorf("timers %+v", timers)
+	}
+	c.advance(15 * time.Hour)
+	c.call("GET", "timers", nil, nil, &timers)
+	if !timers.Items[0].Next.Equal(next.AddDate(0, 0, 1)) || !timers.Items[0].Last.Equal(next) {
+		t.Errorf("timers after a tick %+v", timers)
+	}
+	var functions control.Page[control.Function]
+	c.call("GET", "functions", nil, nil, &functions)
+	if len(functions.Items) != 1 || functions.Items[0].Trigger != "timer" || functions.Items[0].Source != "30 2 * * *" {
+		t.Errorf("functions %+v", functions)
+	}
+}
