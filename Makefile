@@ -8,19 +8,26 @@ MAKEFLAGS += --no-print-directory
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 LISTEN      := $(or $(PERDURE_LISTEN),localhost:8080)
 CRASH_KILLS ?= 200
+SOAK_EVENTS ?= 1000000
 FUZZTIME    ?= 3s
 # Engines and workloads of a bench run; see bench/README.md for all of them.
 BENCH_FLAGS ?= -engines perdure -workloads seq,seq-steps,latency,fanout,human,replay,waiting
 
 .PHONY: help
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: run
 run: ## Start the file approver; open the address it prints.
 	@go build -buildvcs=false -o bin/fileapprover ./examples/fileapprover
 	@echo "file approver: http://$(LISTEN)/ (Ctrl-C stops it)"
 	@exec bin/fileapprover
+
+.PHONY: run-names
+run-names: ## Start the names example, a live chart; open the address it prints.
+	@go build -buildvcs=false -o bin/names ./examples/names
+	@echo "names: http://$(or $(PERDURE_LISTEN),localhost:8081)/ (Ctrl-C stops it)"
+	@exec bin/names
 
 .PHONY: check
 check: fmt-check lint ## Fast checks while working: format, vet, lint, short tests.
@@ -34,6 +41,10 @@ test: ## Everything: lint, all tests with the race detector, 20 kills, browser, 
 .PHONY: crash
 crash: ## Kill the file approver CRASH_KILLS times (default 200) and check that nothing is lost.
 	@CRASH_KILLS=$(CRASH_KILLS) go run ./test/crash
+
+.PHONY: soak
+soak: ## Send SOAK_EVENTS names (default 1000000) through the names example with three kills; all must be counted.
+	@go run ./test/soak -events $(SOAK_EVENTS)
 
 .PHONY: bench
 bench: ## Measure; BENCH_FLAGS chooses engines and workloads.

@@ -172,6 +172,9 @@ var rules = ruleset{
 				"test/e2e",
 				"test/e2e/browser",
 				"test/e2e/live",
+				"test/e2e/names",
+				"test/program",
+				"test/soak",
 				"scripts/testreport",
 				"docs/guides",
 			},
@@ -200,6 +203,7 @@ var rules = ruleset{
 		{"internal/httpapi", "internal/binding", "a function's request and answer are bound"},
 		{"examples/fileapprover", "examples/fileapprover/analysis", "parts of one example"},
 		{"examples/fileapprover", "examples/fileapprover/web", "parts of one example"},
+		{"test/soak", "test/program", "the program that is killed"},
 		{"examples/names", "examples/names/web", "parts of one example"},
 	},
 

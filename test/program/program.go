@@ -1,0 +1,138 @@
+// Package program runs a program of this module in a process of its own, for tests that
+// kill it and start it again.
+package program
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"sync"
+	"time"
+)
+
+// Patience is how long a program may take to start.
+const Patience = time.Minute
+
+// Build builds the program of a package of this module, such as "examples/names".
+func Build(ctx context.Context, binary, pkg string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", binary, "github.com/perdure/perdure/"+pkg)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%v: %w\n%s", cmd, err, out)
+	}
+	return nil
+}
+
+// Program is an app that can be started again after each kill. It is safe for concurrent
+// use, but for Start.
+type Program struct {
+	// Binary is the program, Data its folder.
+	Binary, Data string
+	// Env is its environment besides that of this process, PERDURE_DATA and
+	// PERDURE_LISTEN.
+	Env []string
+
+	mu      sync.Mutex
+	process *exec.Cmd
+	exited  chan struct{}
+	url     string // empty while it is not ready
+	output  bytes.Buffer
+}
+
+// output takes what the program writes.
+type output struct{ *Program }
+
+// Write implements io.Writer.
+func (p output) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.output.Write(b)
+}
+
+// Tail is the end of what the program wrote.
+func (p *Program) Tail() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b := p.output.Bytes()
+	return string(b[max(0, len(b)-4<<10):])
+}
+
+// address is where the program says that it listens.
+var address = regexp.MustCompile(`perdure is ready.* url=(http://\S+)`)
+
+// Start starts the program and returns when it is ready.
+func (p *Program) Start(ctx context.Context) error {
+	process, exited := exec.Command(p.Binary), make(chan struct{})
+	process.Env = append(os.Environ(), append(p.Env, "PERDURE_LISTEN=localhost:0", "PERDURE_DATA="+p.Data)...)
+	process.Stdout, process.Stderr = output{p}, output{p}
+	p.mu.Lock()
+	p.output.Reset()
+	p.mu.Unlock()
+	if err := process.Start(); err != nil {
+		return err
+	}
+	go func() {
+		_ = process.Wait() // it is killed
+		close(exited)
+	}()
+	p.mu.Lock()
+	p.process, p.exited = process, exited
+	p.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	for {
+		p.mu.Lock()
+		m := address.FindSubmatch(p.output.Bytes())
+		p.mu.Unlock()
+		if m != nil && healthy(ctx, string(m[1])) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.url = string(m[1])
+			return nil
+		}
+		select {
+		case <-exited:
+			return errors.New("the program ended by itself")
+		case <-ctx.Done():
+			return fmt.Errorf("the program is not ready: %w", ctx.Err())
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+func healthy(ctx context.Context, url string) bool {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/healthz", nil)
+	if err != nil {
+		return false
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return false
+	}
+	defer answer.Body.Close()
+	return answer.StatusCode == http.StatusOK
+}
+
+// URL returns where the program answers; empty while it does not.
+func (p *Program) URL() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.url
+}
+
+// Kill ends the program by SIGKILL.
+func (p *Program) Kill() {
+	p.mu.Lock()
+	process, exited := p.process, p.exited
+	p.url, p.process = "", nil
+	p.mu.Unlock()
+	if process == nil {
+		return
+	}
+	_ = process.Process.Kill() // it may be dead
+	<-exited
+}
