@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/perduretest"
 	"github.com/perdure/perdure/queue"
+	"github.com/perdure/perdure/table"
 )
 
 type job struct {
@@ -90,4 +92,63 @@ func TestQueueFunctionsThatCannotBe(t *testing.T) {
 	if text := newWorld(t).refuse(perdure.OnQueue(queue.Of[func()]("f"), fn)); !strings.Contains(text, "cannot be JSON") {
 		t.Error(text)
 	}
+}
+
+// Whatever commit the app crashes at, each message is handled once, those of a key in the
+// order in which they were sent, one that fails and one that is a dead letter included.
+func TestMessagesAreHandledOnceInOrderWhateverCrashes(t *testing.T) {
+	t.Parallel()
+	type in struct {
+		Job queue.Received[job] `body:""`
+	}
+	type handled struct{ Jobs []int }
+	rows := table.Of[handled]("handled")
+	jobs := queue.Of[job]("jobs", queue.OrderBy(func(j job) string { return j.Customer }))
+	parts := func() []perdure.Part {
+		return []perdure.Part{rows, perdure.OnQueue(jobs, func(ctx context.Context, in *in) (*struct{}, error) {
+			j := in.Job.Value
+			row, err := rows.Get(ctx, j.Customer)
+			if errors.Is(err, table.ErrNotFound) {
+				row, err = &handled{}, nil
+			}
+			if err != nil {
+				return nil, err
+			}
+			row.Jobs = append(row.Jobs, j.Number)
+			if err := rows.Put(ctx, j.Customer, row); err != nil {
+				return nil, err
+			}
+			switch {
+			case j.Number == 2 && in.Job.Attempt == 1:
+				return nil, errors.New("not at once")
+			case j.Number == 3 && j.Customer == "ada":
+				return nil, perdure.Permanent(errors.New("never"))
+			}
+			return nil, nil
+		})}
+	}
+	perduretest.CrashEverywhere(t, perdure.Config{}, parts, func(t *testing.T, app *perduretest.App) {
+		for number := 1; number <= 4; number++ {
+			app.Unit(func(ctx context.Context) error {
+				return jobs.SendAll(ctx, []job{{"ada", number}, {"bob", number}})
+			})
+		}
+		app.Advance(time.Minute)
+		check := func(customer string, want ...int) {
+			t.Helper()
+			app.Unit(func(ctx context.Context) error {
+				row, err := rows.Get(ctx, customer)
+				if err == nil && !slices.Equal(row.Jobs, want) {
+					t.Errorf("jobs of %s: %v, want %v", customer, row.Jobs, want)
+				}
+				return err
+			})
+		}
+		check("ada", 1, 2)
+		check("bob", 1, 2, 3, 4)
+		letters := app.DeadLetters()
+		if len(letters) != 1 || letters[0].Lane != "ada" {
+			t.Fatalf("dead letters %+v", letters)
+		}
+	})
 }

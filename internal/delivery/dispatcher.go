@@ -212,11 +212,11 @@ func (d *Dispatcher) freed(f *function, lane uint64) {
 // what is stored. The values of ctx reach the functions; its end does not, Stop
 // ends them.
 func (d *Dispatcher) Start(ctx context.Context) error {
+	if err := d.goOn(); err != nil {
+		return fmt.Errorf("delivery: start: %w", err)
+	}
 	if err := d.charge(ctx); err != nil {
 		return fmt.Errorf("delivery: after a process death: %w", err)
-	}
-	if err := d.warnOrphans(); err != nil {
-		return fmt.Errorf("delivery: start: %w", err)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -233,8 +233,9 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 	return nil
 }
 
-// warnOrphans logs functions that have deliveries and are not registered.
-func (d *Dispatcher) warnOrphans() error {
+// goOn lets new ids sort after those that are stored, and logs functions that have
+// deliveries and are not registered.
+func (d *Dispatcher) goOn() error {
 	snap, err := d.env.Snapshot()
 	if err != nil {
 		return err
@@ -247,6 +248,19 @@ func (d *Dispatcher) warnOrphans() error {
 	for _, name := range names {
 		if d.byName[name] == nil && !strings.HasPrefix(name, records.QueuePrefix) {
 			d.log.Warn("deliveries wait for a function that this program does not have", "function", name)
+		}
+	}
+	for name := range d.byName {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		last, err := records.LastArrival(snap, name)
+		if err != nil {
+			return err
+		}
+		if last != (ID{}) {
+			d.arrivals.After(last)
 		}
 	}
 	return nil

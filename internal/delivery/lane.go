@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/perdure/perdure/internal/records"
-	"github.com/perdure/perdure/internal/unit"
 )
 
 // maxLanes is how many lanes of a function memory knows of, besides those that are
@@ -164,11 +163,17 @@ func (f *function) resetLanes() {
 }
 
 // lookUpLane finds the first delivery of the lane of r and the one behind it. It is the
-// zero entry when the lane is empty.
-func (d *Dispatcher) lookUpLane(u *unit.Unit, f *function, r *run) (first records.LaneEntry, err error) {
+// zero entry when the lane is empty. It looks without the run's unit, whose scans read
+// ahead: nobody else removes what is in a busy lane.
+func (d *Dispatcher) lookUpLane(f *function, r *run) (first records.LaneEntry, err error) {
+	snap, err := d.env.Snapshot()
+	if err != nil {
+		return first, err
+	}
+	defer snap.Close()
 	found := 0
 	r.hasNext = false
-	err = records.ScanLane(u, f.Name, r.at.Lane, r.after, func(e records.LaneEntry) bool {
+	err = records.ScanLane(snap, f.Name, r.at.Lane, r.after, func(e records.LaneEntry) bool {
 		switch {
 		case e.Dead && f.policy.SkipDeadLetters:
 			return true // it was given up under another policy

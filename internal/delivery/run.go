@@ -94,7 +94,7 @@ func (d *Dispatcher) wait(wait time.Duration) bool {
 func (d *Dispatcher) attempt(f *function, r *run) result {
 	u := unit.New(d.env)
 	if r.at.Lane != 0 {
-		first, err := d.lookUpLane(u, f, r)
+		first, err := d.lookUpLane(f, r)
 		switch {
 		case err != nil:
 			return discard(u, result{kind: storeFailed, err: err})

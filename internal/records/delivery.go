@@ -80,6 +80,17 @@ func (a *Arrivals) Next(now time.Time) DeliveryID {
 	}
 }
 
+// After lets all further ids sort after one that was handed out before, by another
+// Arrivals: the clock may have gone back since.
+func (a *Arrivals) After(id DeliveryID) {
+	for nanos := id.Time().UnixNano(); ; {
+		last := a.last.Load()
+		if nanos <= last || a.last.CompareAndSwap(last, nanos) {
+			return
+		}
+	}
+}
+
 // At returns the id of a delivery that is not to be handled before a later time: in its
 // lane it takes the place that it would have if it arrived then.
 func (a *Arrivals) At(later time.Time) DeliveryID { return newDeliveryID(later.UnixNano()) }

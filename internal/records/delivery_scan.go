@@ -137,3 +137,39 @@ func Oldest(s Scanner, function string, now time.Time) (time.Time, error) {
 	})
 	return oldest, err
 }
+
+// maxLateScan bounds how many of the deliveries that wait LastArrival looks at.
+const maxLateScan = 100_000
+
+// LastArrival returns the last id among the deliveries and dead letters of a function,
+// those left out that are delayed: their ids are later than their arrival.
+func LastArrival(s Scanner, function string) (last DeliveryID, err error) {
+	note := func(id []byte) {
+		if one := DeliveryID(id); one.Compare(last) > 0 {
+			last = one
+		}
+	}
+	prefixes := [][]byte{functionKey(spaceDeadLetter, function)}
+	for rank := range byte(MaxPriority + 1) {
+		prefixes = append(prefixes, append(functionKey(spaceDelivery, function), rank))
+	}
+	for _, prefix := range prefixes {
+		err := s.Scan(store.Range{Start: prefix, End: tuple.After(prefix), Reverse: true}, func(it store.Item) bool {
+			if id := it.Key[len(prefix):]; len(id) == len(last) {
+				note(id)
+			}
+			return false
+		})
+		if err != nil {
+			return last, err
+		}
+	}
+	n := 0
+	err = ScanWaiting(s, function, DeliveryRef{}, func(r DeliveryRef) bool {
+		if n++; r.ID.Time().UnixNano() != r.Due {
+			note(r.ID[:])
+		}
+		return n < maxLateScan
+	})
+	return last, err
+}
