@@ -18,7 +18,7 @@ type Decision struct {
 
 type decideIn struct {
 	File File         `bind:"metadata/{fileId}"`
-	Body *decisionDoc `body:",optional"`
+	Body *decisionDoc `body:",optional,strict"`
 }
 
 // decisionDoc is a decision as a person sends it; nothing said means yes.

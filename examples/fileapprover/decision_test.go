@@ -52,6 +52,12 @@ func TestMalformedDecisionChangesNothing(t *testing.T) {
 	for _, body := range []string{"{", "[]", `"yes"`, `{"approved":"yes"}`, `{"approved":1}`, `{"comment":7}`, `{"approved":true} {}`} {
 		s.decide("/api/approve/"+id, body).problem(t, http.StatusBadRequest)
 	}
+	// A misspelt no must not count as nothing said, which means yes.
+	misspelt := s.decide("/api/approve/"+id, `{"approve":false}`)
+	misspelt.problem(t, http.StatusBadRequest)
+	if !strings.Contains(misspelt.body, `"name":"approve"`) {
+		t.Errorf("the answer does not name the member: %s", misspelt.body)
+	}
 	s.do("POST", "/api/approve/"+id, `{"approved":false}`, "Content-Type", "text/plain").problem(t, http.StatusUnsupportedMediaType)
 	s.decide("/api/approve/"+id, `{"comment":"`+strings.Repeat("x", 1<<20)+`"}`).problem(t, http.StatusRequestEntityTooLarge)
 	if f := s.file(id); f.State != AwaitingUploadApproval || f.UploadDecision != nil {
