@@ -27,21 +27,26 @@ type work func(ctx context.Context, limit int, cause error) error
 
 // attempt runs a unit of work over up to limit windows. When the user's function fails,
 // the next attempt is with one, to find out for which; that one's result goes to
-// Failures. It returns the limit of the next attempt.
+// Failures. A unit that keeps conflicting is made smaller. It returns the limit of the next
+// attempt.
 func (f *Function[T, K, A]) attempt(ctx context.Context, do work, limit int) (int, error) {
 	err := f.inUnit(ctx, do, limit, nil)
+	failed := errors.As(err, new(resultError)) || errors.Is(err, unit.ErrTooLarge)
 	switch {
 	case err == nil:
 		return perUnit, nil
-	case !errors.As(err, new(resultError)) || ctx.Err() != nil:
+	case ctx.Err() != nil:
 		return 0, err
-	case limit > 1:
+	case failed && limit > 1:
 		return 1, nil
-	case f.Failures == nil:
+	case failed && f.Failures != nil:
+		f.Log.Warn("a function failed for the result of a window", "error", err)
+		return perUnit, f.inUnit(ctx, do, 1, err)
+	case errors.Is(err, unit.ErrConflict) && limit > 1:
+		return max(limit/8, 1), nil
+	default:
 		return 0, err
 	}
-	f.Log.Warn("a function failed for the result of a window", "error", err)
-	return perUnit, f.inUnit(ctx, do, 1, err)
 }
 
 // inUnit runs work in a unit, on a goroutine that user code may leave.

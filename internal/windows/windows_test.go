@@ -391,6 +391,117 @@ func TestResultIsTriedAgain(t *testing.T) {
 	want(t, "then", w.results(), "a 0-5=1 r1F")
 }
 
+// An event that comes while its session is being closed, and in time, is either part of it
+// or begins another one: whoever commits second runs again.
+func TestSessionGrowsWhileItCloses(t *testing.T) {
+	t.Parallel()
+	cut := window.Session(5*second, eventTime, window.OutOfOrder(0))
+	t.Run("the batch is first", func(t *testing.T) {
+		t.Parallel()
+		var w *world
+		calls := 0
+		w = newWorld(t, cut, func(c *config) {
+			c.Handle = func(ctx context.Context, r result) error {
+				if calls++; calls == 1 {
+					w.append(0, at("a", 13)...)
+					if _, err := w.feedAside(0, 1, nil); err != nil {
+						t.Error(err)
+					}
+				}
+				return keep(ctx, r)
+			}
+		})
+		defer w.end()
+		w.clock.Advance(time.Hour)
+		w.append(0, at("a", 10)...)
+		w.append(0, at("z", 15)...)
+		w.feedAll()
+		want(t, "the session is not over", w.results())
+		w.pass(time.Hour)
+		want(t, "in the end", w.results(), "a 10-18=2 r1F", "z 15-20=1 r1F")
+	})
+	t.Run("while it is forgotten", func(t *testing.T) {
+		t.Parallel()
+		var w *world
+		fed := false
+		w = newWorld(t, window.Session(5*second, eventTime, window.OutOfOrder(0), window.Lateness(20*second)), func(c *config) {
+			c.Handle = func(ctx context.Context, r result) error {
+				if r.Key == "y" && !fed {
+					fed = true
+					w.append(1, at("a", 12)...)
+					if _, err := w.feedAside(1, 1, nil); err != nil {
+						t.Error(err)
+					}
+				}
+				return keep(ctx, r)
+			}
+		})
+		defer w.end()
+		w.clock.Advance(time.Hour)
+		w.append(1, at("a", 10)...)
+		w.append(1, at("z", 16)...)
+		w.feedAll()
+		want(t, "first", w.results(), "a 10-15=1 r1F")
+		w.append(1, at("y", 20)...)
+		w.append(1, at("z", 36)...)
+		w.feedAll()
+		w.pass(time.Hour)
+		want(t, "in the end", w.latest(), "a 10-17=2 r2F", "z 16-21=1 r1F", "y 20-25=1 r1F", "z 36-41=1 r1F")
+	})
+	t.Run("the close is first", func(t *testing.T) {
+		t.Parallel()
+		broken := true
+		w := newWorld(t, cut, func(c *config) {
+			c.Handle = func(ctx context.Context, r result) error {
+				if broken {
+					return errors.New("on purpose")
+				}
+				return keep(ctx, r)
+			}
+		})
+		defer w.end()
+		w.clock.Advance(time.Hour)
+		w.append(0, at("a", 10)...)
+		w.append(0, at("z", 15)...)
+		w.feedAll()
+		w.append(0, at("a", 13)...)
+		_, err := w.feedAside(0, 1, func() {
+			broken = false
+			w.pass(second)
+			want(t, "closed meanwhile", w.results(), "a 10-15=1 r1F")
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.pass(time.Hour)
+		want(t, "in the end", w.results(), "a 10-15=1 r1F", "a 13-18=1 r1F", "z 15-20=1 r1F")
+	})
+}
+
+// Results that are too large for one unit together are handed over one by one.
+func TestLargeResults(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, window.Tumbling(5*second), func(c *config) {
+		c.Handle = func(ctx context.Context, r result) error {
+			u, err := unit.From(ctx)
+			if err != nil {
+				return err
+			}
+			_ = u.Put([]byte{0xF1, r.Key[0]}, make([]byte, 5<<20)) // whether it fails or not
+			return keep(ctx, r)
+		}
+	})
+	defer w.end()
+	for _, who := range "abcdefgh" {
+		w.append(0, at(string(who), 0)...)
+	}
+	w.feedAll()
+	w.pass(time.Minute)
+	if n := len(w.results()); n != 8 {
+		t.Errorf("%d results, want 8", n)
+	}
+}
+
 func TestOtherWindowsUnderOneName(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, window.Tumbling(5*second))
