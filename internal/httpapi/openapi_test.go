@@ -241,3 +241,25 @@ func TestOpenAPINames(t *testing.T) {
 		t.Errorf("two operations have the id %v", a)
 	}
 }
+
+// A strict body says that there are no other members; events are a stream of text.
+func TestOpenAPIOfStrictBodiesAndEvents(t *testing.T) {
+	t.Parallel()
+	type decision struct {
+		Approved bool `json:"approved"`
+	}
+	type strictIn struct {
+		Body decision `body:",strict"`
+	}
+	var doc any
+	err := json.Unmarshal(openAPI(t,
+		httpapi.New("POST /decide", noop[strictIn, struct{}]),
+		httpapi.New("GET /events", noop[struct{}, eventsOut]),
+		httpapi.New("GET /rows", noop[struct{}, writtenOut])), &doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "strict", at(t, doc, "components", "schemas", "Decision", "additionalProperties"), false)
+	equal(t, "events", at(t, doc, "paths", "/events", "get", "responses", "200", "content", "text/event-stream", "schema", "type"), "string")
+	at(t, doc, "paths", "/rows", "get", "responses", "200", "content", "text/csv")
+}
