@@ -51,7 +51,7 @@ func Size(t Turn) int {
 	size := 1 + 2*binary.MaxVarintLen64
 	for i := range t.Events {
 		e := &t.Events[i]
-		size += 2 + binary.MaxVarintLen32 // kind, fields and number
+		size += 4 + binary.MaxVarintLen32 // kind, fields, lengths of empty slices, number
 		for _, n := range [...]int{len(e.Name), len(e.ID), len(e.Data), len(e.Options)} {
 			if n > 0 {
 				size += 4 + n

@@ -39,7 +39,11 @@ func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		want := history.Turn{Time: rapid.Int64().Draw(t, "time"), Events: rapid.SliceOf(anyEvent()).Draw(t, "events")}
-		got, err := history.Decode(history.Append(nil, want))
+		encoded := history.Append(nil, want)
+		if len(encoded) > history.Size(want) {
+			t.Fatalf("%d bytes, at most %d were foreseen", len(encoded), history.Size(want))
+		}
+		got, err := history.Decode(encoded)
 		if err != nil {
 			t.Fatal(err)
 		}
