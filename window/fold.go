@@ -62,9 +62,9 @@ func Into[T, A, R any](aggregate Aggregate[T, A], set func(result *R, value A)) 
 
 // fieldState is the state of a Field.
 type fieldState[T, R any] interface {
-	add(event T)
-	merge(other fieldState[T, R])
-	put(result *R)
+	Add(event T)
+	MergeField(other fieldState[T, R])
+	Put(result *R)
 	AppendBinary(b []byte) ([]byte, error)
 	UnmarshalBinary(data []byte) error
 }
@@ -74,28 +74,27 @@ type field[T, A, R any] struct {
 	set func(*R, A)
 }
 
-func (f *field[T, A, R]) add(event T)                  { f.Add(event) }
-func (f *field[T, A, R]) merge(other fieldState[T, R]) { f.Merge(other.(*field[T, A, R]).State) }
-func (f *field[T, A, R]) put(result *R)                { f.set(result, f.Result()) }
+func (f *field[T, A, R]) MergeField(other fieldState[T, R]) { f.Merge(other.(*field[T, A, R]).State) }
+func (f *field[T, A, R]) Put(result *R)                     { f.set(result, f.Result()) }
 
 type structState[T, R any] []fieldState[T, R]
 
 func (s structState[T, R]) Add(event T) {
 	for _, f := range s {
-		f.add(event)
+		f.Add(event)
 	}
 }
 
 func (s structState[T, R]) Merge(other State[T, R]) {
 	for i, f := range other.(structState[T, R]) {
-		s[i].merge(f)
+		s[i].MergeField(f)
 	}
 }
 
 func (s structState[T, R]) Result() R {
 	var result R
 	for _, f := range s {
-		f.put(&result)
+		f.Put(&result)
 	}
 	return result
 }
