@@ -128,6 +128,9 @@ func (s *Stream[T]) AppendEvents(ctx context.Context, events ...Event[T]) error 
 			stored[i].Partition = records.PartitionOf(key, partitions)
 		}
 	}
+	if target := records.StreamTarget(s.name); u.Env().Outbox[target] {
+		return s.fault(u.Do(func() error { return records.AppendOutbox(u, target, stored...) }))
+	}
 	return s.fault(u.Do(func() error { return records.AppendEvents(u, s.name, stored...) }))
 }
 

@@ -53,6 +53,12 @@ const (
 	spaceStreamSize byte = 0x64 // stream, partition → counter of bytes appended
 	spaceStreamTrim byte = 0x65 // stream, partition → what was removed of it
 
+	spaceOutbox       byte = 0x68 // target → counter of what was sent there; and position → event that waits
+	spaceOutboxOrigin byte = 0x69 // by which name readers of what was sent know this store
+	spaceMirror       byte = 0x6A // source → how far it has been read
+	spaceMirrorOrigin byte = 0x6B // source, origin → position of the latest event that came from there
+	spaceMirrorTaken  byte = 0x6C // source, sequence: the message is stored and may come again
+
 	spaceTicker byte = 0x70 // timer → which of its ticks has been published
 
 	spaceWindow     byte = 0x78 // function → how far its windows are closed

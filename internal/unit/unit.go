@@ -60,6 +60,9 @@ type Env struct {
 	// Feeds are the tables whose changes somebody listens to. They are set
 	// before the first unit.
 	Feeds map[string]bool
+	// Outbox are the targets, as records.StreamTarget names them, whose events and
+	// messages go to their outbox. They are set before the first unit.
+	Outbox map[string]bool
 	// RowExpires, unless nil, is told after a commit when a row that was written
 	// expires.
 	RowExpires func(at time.Time)
