@@ -20,7 +20,7 @@ const (
 	// StreamSpace is written into by every append to a stream.
 	StreamSpace = spaceStream
 	// LaneSpace is written into by whatever adds to a lane or removes from it.
-	LaneSpace byte = 0x44
+	LaneSpace = spaceLane
 )
 
 // Partition names a partition of a stream: a log of events of its own.
