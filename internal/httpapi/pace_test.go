@@ -16,7 +16,9 @@ type bodyIn struct {
 	Body []byte `body:""`
 }
 
-func echoLength(_ context.Context, in *bodyIn) (*lengthOut, error) { return &lengthOut{len(in.Body)}, nil }
+func echoLength(_ context.Context, in *bodyIn) (*lengthOut, error) {
+	return &lengthOut{len(in.Body)}, nil
+}
 
 type lengthOut struct {
 	Length int `json:"length"`
