@@ -184,6 +184,7 @@ func (r *running) openEngine(p *parts) (err error) {
 	}
 	r.engine, err = engine.New(engine.Options{
 		Store: r.store, Committer: r.committer, Env: r.env, Clock: r.clock, Logger: c.Logger, Journal: r.journal,
+		Telemetry:     r.observer.Telemetry,
 		MaxActivities: c.MaxActivities, MaxIdle: c.MaxIdleInstances, ReplayAlways: c.Development,
 		DeadLetter: buryLostEvents(r.dispatcher), OnEnd: r.publishEnds(p), OnFatal: r.fail,
 	})

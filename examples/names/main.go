@@ -44,7 +44,8 @@ func main() {
 
 // parts is the application.
 func (s settings) parts() []perdure.Part {
-	fiveSeconds := window.Tumbling(5 * time.Second)
+	// A name whose commit took long is late, and corrects the count.
+	fiveSeconds := window.Tumbling(5*time.Second, window.Lateness(time.Minute))
 	return []perdure.Part{
 		RawNames, Counts,
 		perdure.OnTimer("make-names", "@every 1s", s.makeNames, perdure.CatchUpNone),

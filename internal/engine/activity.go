@@ -71,7 +71,9 @@ func (e *Engine) attempt(t *task) {
 			a.unit.Discarded() // the function called Goexit: pool.do goes on with it
 		}
 	}()
+	end := e.observe(a)
 	out, err := e.call(a)
+	end(err)
 	ended = true
 	e.outcome(a, out, err)
 }

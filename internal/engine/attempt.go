@@ -15,6 +15,7 @@ type attempt struct {
 	e    *Engine
 	t    *task
 	unit unit.Unit
+	base context.Context // with the span, if there is one; nil: the engine's
 
 	mu     sync.Mutex
 	ctx    context.Context // nil: not asked for yet
@@ -43,7 +44,11 @@ func (a *attempt) inner() context.Context {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.ctx == nil {
-		a.ctx, a.stop = context.WithCancelCause(a.e.base)
+		base := a.base
+		if base == nil {
+			base = a.e.base
+		}
+		a.ctx, a.stop = context.WithCancelCause(base)
 		if a.ended {
 			a.stop(a.reason)
 		}

@@ -122,6 +122,9 @@ func (e *Engine) apply(c *change) {
 	for _, b := range c.items {
 		b.answer(nil)
 	}
+	if c.ended && c.rec.State.Ended() {
+		e.opts.Telemetry.Ended(c.rec.Name, c.rec.State.String())
+	}
 	if c.rec.State.Ended() {
 		e.waits.notify(in.key, c.rec)
 	}

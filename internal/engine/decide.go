@@ -192,7 +192,7 @@ func (c *change) startChild(d *history.Event) error {
 	}
 	rec := &records.Instance{
 		ID: d.ID, Name: d.Name, State: records.Running, Created: c.time(), Tags: opts.Tags,
-		Parent: in.key, ParentSeq: d.Seq, ParentBase: c.rec.Base,
+		Parent: in.key, ParentSeq: d.Seq, ParentBase: c.rec.Base, Trace: c.rec.Trace,
 	}
 	records.CreateInstance(&c.txn, key, rec, false)
 	records.PutMessage(&c.txn, key, &records.Message{Event: e.startedEvent(rec, d.Data, c.time())})

@@ -22,6 +22,7 @@ import (
 	"github.com/perdure/perdure/internal/records"
 	"github.com/perdure/perdure/internal/replay"
 	"github.com/perdure/perdure/internal/store"
+	"github.com/perdure/perdure/internal/telemetry"
 	"github.com/perdure/perdure/internal/unit"
 )
 
@@ -63,6 +64,8 @@ type Options struct {
 	// instance; the unit is part of the commit that ends it. It may be called
 	// again when that did not commit.
 	OnEnd func(u *unit.Unit, ended *records.Instance) error
+	// Telemetry is told of activities and ends. Nil tells nobody.
+	Telemetry *telemetry.Telemetry
 	// OnFatal is called once when the engine cannot go on: the outcome of a
 	// commit is unknown or the lease is lost for good.
 	OnFatal func(error)

@@ -70,7 +70,7 @@ func fingerprint(name string, input []byte) uint64 {
 func newRecord(s *unit.Start, now time.Time) *records.Instance {
 	rec := &records.Instance{
 		ID: s.ID, Name: s.Name, State: records.Running, Created: now,
-		Tags: maps.Clone(s.Tags), StartAt: s.At.UTC(),
+		Tags: maps.Clone(s.Tags), StartAt: s.At.UTC(), Trace: s.Trace,
 	}
 	if s.At.IsZero() {
 		rec.StartAt = time.Time{}
@@ -107,6 +107,7 @@ func (e *Engine) start(ctx context.Context, s StartRequest, follow bool) (string
 	if err := e.checkStart(&s.Start); err != nil {
 		return "", nil, err
 	}
+	s.Trace = e.traceOf(ctx)
 	if !s.At.IsZero() {
 		id, err := e.startLater(ctx, s)
 		return id, nil, err

@@ -23,6 +23,7 @@ type task struct {
 	step     bool
 	base     uint32 // the generation that made the call
 	instance string
+	trace    map[string]string // of the instance
 	input    []byte
 	opts     *history.CallOptions
 	run      func(ctx context.Context, input []byte) ([]byte, error)
@@ -75,7 +76,7 @@ func (e *Engine) newStep(in *instance, s *replay.Step, since time.Time) *task {
 func (e *Engine) newTask(in *instance, seq uint32, name string, since time.Time) *task {
 	return &task{
 		in: in, seq: seq, name: name, since: since,
-		base: in.rec.Base, instance: in.rec.ID,
+		base: in.rec.Base, instance: in.rec.ID, trace: in.rec.Trace,
 	}
 }
 

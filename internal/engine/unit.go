@@ -36,6 +36,9 @@ func (e *Engine) StartIn(u *unit.Unit, s unit.Start) (string, error) {
 		return "", err
 	}
 	now := u.Now().UTC()
+	if s.Trace == nil {
+		s.Trace = u.Traced(nil)
+	}
 	rec := newRecord(&s, now)
 	if s.ID == "" {
 		rec.ID = e.keys.id()

@@ -71,6 +71,8 @@ type Instance struct {
 	Failure *history.Failure
 	Status  json.RawMessage
 	Tags    map[string]string
+	// Trace are the headers of the trace in which it was started, if any.
+	Trace map[string]string
 	// Reason says why it is suspended, stalled, canceled or terminated.
 	Reason string
 	// Parent, unless zero, is the instance that waits for this one, and

@@ -32,6 +32,7 @@ const (
 	fieldInputHash  protowire.Number = 15
 	fieldCleanUpBy  protowire.Number = 16
 	fieldStartAt    protowire.Number = 17
+	fieldTrace      protowire.Number = 18 // repeated, like fieldTag
 )
 
 // instanceWriter appends fields; those that are zero are left out.
@@ -61,12 +62,16 @@ func (w *instanceWriter) string(n protowire.Number, s string) {
 	}
 }
 
-func (w *instanceWriter) tags(tags map[string]string) {
-	for _, name := range slices.Sorted(maps.Keys(tags)) {
-		var tag instanceWriter
-		tag.string(1, name)
-		tag.string(2, tags[name])
-		w.bytes(fieldTag, tag)
+// pairs appends a field for each pair of a map, by name.
+func (w *instanceWriter) pairs(n protowire.Number, pairs map[string]string) {
+	if len(pairs) == 0 {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(pairs)) {
+		var pair instanceWriter
+		pair.string(1, name)
+		pair.string(2, pairs[name])
+		w.bytes(n, pair)
 	}
 }
 
@@ -83,9 +88,7 @@ func (in *Instance) encode() []byte {
 		w.bytes(fieldFailure, history.AppendEvent(nil, &history.Event{Kind: history.Failed, Failure: in.Failure}))
 	}
 	w.bytes(fieldStatus, in.Status)
-	if len(in.Tags) > 0 {
-		w.tags(in.Tags)
-	}
+	w.pairs(fieldTag, in.Tags)
 	w.string(fieldReason, in.Reason)
 	w.number(fieldParent, uint64(in.Parent))
 	w.number(fieldParentSeq, uint64(in.ParentSeq))
@@ -94,6 +97,7 @@ func (in *Instance) encode() []byte {
 	w.number(fieldInputHash, in.InputHash)
 	w.time(fieldCleanUpBy, in.CleanUpBy)
 	w.time(fieldStartAt, in.StartAt)
+	w.pairs(fieldTrace, in.Trace)
 	return w
 }
 
@@ -158,7 +162,7 @@ func (in *Instance) set(n protowire.Number, number uint64, text []byte) error {
 	case fieldStatus:
 		in.Status = text
 	case fieldTag:
-		return in.setTag(text)
+		return setPair(&in.Tags, text)
 	case fieldReason:
 		in.Reason = string(text)
 	case fieldParent:
@@ -175,12 +179,14 @@ func (in *Instance) set(n protowire.Number, number uint64, text []byte) error {
 		in.CleanUpBy = at()
 	case fieldStartAt:
 		in.StartAt = at()
+	case fieldTrace:
+		return setPair(&in.Trace, text)
 	}
 	return nil
 }
 
-// setTag takes one tag, a message of its name and value.
-func (in *Instance) setTag(b []byte) error {
+// setPair takes one pair of a map, a message of its name and value.
+func setPair(pairs *map[string]string, b []byte) error {
 	var pair [2]string
 	for len(b) > 0 {
 		n, kind, size := protowire.ConsumeTag(b)
@@ -202,9 +208,9 @@ func (in *Instance) setTag(b []byte) error {
 		pair[n-1] = string(text)
 		b = b[size:]
 	}
-	if in.Tags == nil {
-		in.Tags = map[string]string{}
+	if *pairs == nil {
+		*pairs = map[string]string{}
 	}
-	in.Tags[pair[0]] = pair[1]
+	(*pairs)[pair[0]] = pair[1]
 	return nil
 }

@@ -16,7 +16,7 @@ func fullInstance() *Instance {
 		Failure: &history.Failure{Type: "t", Message: "m", NonRetryable: true, Attempts: 3},
 		Status:  []byte(`{}`), Tags: map[string]string{"a": "1", "b": "", "c": "3"}, Reason: "why",
 		Parent: 1 << 60, ParentSeq: 2, ParentBase: 3, Base: 1<<32 - 1, InputHash: 1<<64 - 1,
-		CleanUpBy: at.Add(2), StartAt: time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC),
+		CleanUpBy: at.Add(2), StartAt: time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC), Trace: map[string]string{"traceparent": "00-1"},
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 )
 
 // scope names this library among those that a program is made of.
@@ -24,7 +25,7 @@ const scope = "github.com/perdure/perdure"
 
 // Telemetry makes the spans and the metrics of one app. It is safe for concurrent use.
 type Telemetry struct {
-	tracer trace.Tracer
+	tracer trace.Tracer // nil: no traces are made
 	meter  metric.Meter
 
 	runs          metric.Float64Histogram
@@ -47,7 +48,14 @@ var sizes = []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 4000}
 
 // New returns what tells by the given providers.
 func New(traces trace.TracerProvider, metrics metric.MeterProvider) (*Telemetry, error) {
-	t := &Telemetry{tracer: traces.Tracer(scope), meter: metrics.Meter(scope)}
+	t := &Telemetry{meter: metrics.Meter(scope)}
+	// A provider that makes nothing gives spans without identity.
+	tracer := traces.Tracer(scope)
+	_, span := tracer.Start(context.Background(), "perdure start")
+	span.End()
+	if span.SpanContext().IsValid() {
+		t.tracer = tracer
+	}
 	var errs []error
 	times := func(name, text string) metric.Float64Histogram {
 		h, err := t.meter.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(text), metric.WithExplicitBucketBoundaries(seconds...))
@@ -80,7 +88,7 @@ var propagator = propagation.TraceContext{}
 // Inject returns the headers by which the trace of ctx goes on elsewhere; nil without a
 // trace.
 func (t *Telemetry) Inject(ctx context.Context) map[string]string {
-	if t == nil || !trace.SpanContextFromContext(ctx).IsValid() {
+	if !t.Traces() || !trace.SpanContextFromContext(ctx).IsValid() {
 		return nil
 	}
 	headers := propagation.MapCarrier{}
@@ -90,7 +98,7 @@ func (t *Telemetry) Inject(ctx context.Context) map[string]string {
 
 // Extract returns a context in which the trace of headers goes on.
 func (t *Telemetry) Extract(ctx context.Context, headers map[string]string) context.Context {
-	if t == nil || len(headers) == 0 {
+	if !t.Traces() || len(headers) == 0 {
 		return ctx
 	}
 	return propagator.Extract(ctx, propagation.MapCarrier(headers))
@@ -123,8 +131,11 @@ func (t *Telemetry) Begin(ctx context.Context, kind Kind, name string, headers m
 	if t == nil {
 		return ctx, func(error) {}
 	}
-	ctx, span := t.tracer.Start(t.Extract(ctx, headers), string(kind)+" "+name,
-		trace.WithSpanKind(spanKinds[kind]), trace.WithAttributes(attributes...))
+	var span trace.Span = noop.Span{}
+	if t.tracer != nil {
+		ctx, span = t.tracer.Start(t.Extract(ctx, headers), string(kind)+" "+name,
+			trace.WithSpanKind(spanKinds[kind]), trace.WithAttributes(attributes...))
+	}
 	begun := time.Now()
 	return ctx, func(err error) {
 		took := time.Since(begun).Seconds()
@@ -165,8 +176,8 @@ func (t *Telemetry) outcome(kind Kind, name string, err error) metric.Measuremen
 	return attributes
 }
 
-// Tracing reports whether the trace of ctx is recorded.
-func Tracing(ctx context.Context) bool { return trace.SpanFromContext(ctx).IsRecording() }
+// Traces reports whether traces are made.
+func (t *Telemetry) Traces() bool { return t != nil && t.tracer != nil }
 
 // Answered notes that a request was answered.
 func (t *Telemetry) Answered(ctx context.Context, method, route string, status int, took time.Duration) {

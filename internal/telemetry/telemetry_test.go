@@ -48,16 +48,16 @@ func TestTraceGoesOn(t *testing.T) {
 	ctx, end := tel.Begin(t.Context(), telemetry.Request, "upload", nil)
 	headers := tel.Inject(ctx)
 	end(nil)
-	if !telemetry.Tracing(ctx) && headers["traceparent"] == "" {
+	if headers["traceparent"] == "" {
 		t.Fatalf("headers %v", headers)
 	}
 	_, end = tel.Begin(t.Context(), telemetry.Function, "resize", headers, attribute.Int("attempt", 2))
 	end(errors.New("no memory"))
 	ended := spans.Ended()
-	if len(ended) != 2 {
+	if len(ended) != 3 || ended[0].Name() != "perdure start" {
 		t.Fatalf("%d spans", len(ended))
 	}
-	cause, effect := ended[0], ended[1]
+	cause, effect := ended[1], ended[2]
 	if effect.SpanContext().TraceID() != cause.SpanContext().TraceID() || effect.Parent().SpanID() != cause.SpanContext().SpanID() {
 		t.Error("the function does not continue the trace of the request")
 	}
@@ -141,7 +141,7 @@ func TestRequests(t *testing.T) {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(struct{ http.ResponseWriter }{w}, r)
 	ended := spans.Ended()
-	if len(ended) != 1 || ended[0].Parent().TraceID().String() != "0af7651916cd43dd8448eb211c80319c" || ended[0].Status().Code != codes.Error {
+	if len(ended) != 2 || ended[1].Parent().TraceID().String() != "0af7651916cd43dd8448eb211c80319c" || ended[1].Status().Code != codes.Error {
 		t.Errorf("spans %v", ended)
 	}
 	want := `http_server_request_duration_seconds_count{http_request_method="POST",http_response_status_code="503",http_route="/x/{id}"} 1`

@@ -24,6 +24,9 @@ type Start struct {
 	Input []byte
 	// Tags are the instance's tags.
 	Tags map[string]string
+	// Trace are the headers of the trace in which it starts; those of the unit if
+	// nil.
+	Trace map[string]string
 	// At, unless zero, is when it starts.
 	At time.Time
 }
