@@ -30,6 +30,14 @@ type Config struct {
 	// "azblob://CONTAINER" with package blob/azure. Default "file:" and the folder
 	// "blobs" in Data. With the store "memory:" blobs last as long as the app.
 	Blobs string
+	// Streams and Queues say which streams and queues live on NATS JetStream, by
+	// name: "nats://user:password@host:4222/SUBJECT?stream=NAME", or "tls:" for a
+	// server with TLS. A user without a password is a token. Without a subject or
+	// a stream, that is named as the resource is. Parameters besides stream are
+	// creds (a file of credentials), ca (a file of certificates) and, for a
+	// JetStream stream that has still to be made, replicas, max_age, max_bytes,
+	// duplicates and ack_wait. Default: they live in the store.
+	Streams, Queues map[string]string
 	// Listen is the address that HTTP functions are served on, a loopback one:
 	// "localhost:8080". Port 0 takes a free one (App.Addr). "none" leaves serving
 	// to a server of your own (App.Handler). Default "localhost:8080"; an app

@@ -44,7 +44,8 @@ type running struct {
 	dispatcher *delivery.Dispatcher
 	feeder     *consumer.Feeder
 	services   []service // in the order of their start
-	endless    []func()  // end the answers that have no end of their own
+	natsLinks  []*natsLink
+	endless    []func() // end the answers that have no end of their own
 	handler    http.Handler
 	control    http.Handler // guarded; nil for an app that keeps nothing
 	began      time.Time
@@ -199,7 +200,7 @@ func (r *running) openEngine(p *parts) (err error) {
 	r.retainStreams(p.resources)
 	r.env.Orchestrator, r.env.Publish, r.env.Deliver = r.engine, r.dispatcher.Publish, r.dispatcher.Deliver
 	r.removeExpiredRows()
-	errs := []error{r.observe()}
+	errs := []error{r.observe(), r.linkNATS(p)}
 	for _, impl := range p.implementations {
 		errs = append(errs, impl.Register(r.engine))
 	}

@@ -144,6 +144,9 @@ func (q *Queue[T]) send(u *unit.Unit, d *records.Delivery, id string, delay time
 		d.NextAttempt = now.Add(delay)
 	}
 	d.Headers = u.Traced(d.Headers)
+	if u.Env().Outbox[d.Function] {
+		return records.AppendOutboxDelivery(u, d)
+	}
 	return u.Env().Deliver(u, d)
 }
 

@@ -2,7 +2,9 @@ package records
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/perdure/perdure/internal/store"
@@ -33,6 +35,32 @@ func AppendOutbox(u Unit, target string, events ...*Event) error {
 		}
 	}
 	return nil
+}
+
+// The headers of an event in an outbox that stand for what a delivery has more.
+const (
+	// HeaderPriority is the delivery's priority, in decimal digits.
+	HeaderPriority = "Perdure-Priority"
+	// HeaderDue is when it is to be handled first, in RFC 3339.
+	HeaderDue = "Perdure-Due"
+)
+
+// AppendOutboxDelivery adds a delivery to what waits to be sent to the queue it is for.
+func AppendOutboxDelivery(u Unit, d *Delivery) error {
+	e := &Event{Key: d.Lane, Time: u.Now(), Headers: maps.Clone(d.Headers), Data: d.Event}
+	set := func(name, value string) {
+		if e.Headers == nil {
+			e.Headers = map[string]string{}
+		}
+		e.Headers[name] = value
+	}
+	if d.Priority > 0 {
+		set(HeaderPriority, strconv.Itoa(int(d.Priority)))
+	}
+	if !d.NextAttempt.IsZero() {
+		set(HeaderDue, d.NextAttempt.UTC().Format(time.RFC3339Nano))
+	}
+	return AppendOutbox(u, d.Function, e)
 }
 
 // ScanOutbox visits the events that wait to be sent to a target, from a position on, until
