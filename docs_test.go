@@ -60,6 +60,25 @@ func TestFileApproverGuide(t *testing.T) {
 	p.kill(t)
 }
 
+// The commands of the guide to the names example answer as it shows.
+func TestNamesGuide(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("builds a program")
+	}
+	root, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := readPage(t, "docs/guides/names.md")
+	p := program{path: build(t, root, "./examples/names"), dir: t.TempDir()}
+	p.start(t)
+	for _, session := range page.blocks("console") {
+		p.curl(t, session)
+	}
+	p.kill(t)
+}
+
 var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 
 // Every relative link of the documents leads to a file, and every fragment to a heading.

@@ -187,11 +187,14 @@ func parseCurl(t *testing.T, command string) curl {
 	return c
 }
 
+// local is where the pages reach a program.
+var local = regexp.MustCompile(`localhost:808[01]\b`)
+
 // send sends a request to the running program and returns what curl would print.
 func (p *program) send(t *testing.T, c curl) string {
 	t.Helper()
 	url := placeholder.ReplaceAllStringFunc(c.url, func(name string) string { return p.values[strings.Trim(name, "{}")] })
-	if url = strings.Replace(url, "localhost:8080", p.address, 1); !strings.HasPrefix(url, "http://") {
+	if url = local.ReplaceAllString(url, p.address); !strings.HasPrefix(url, "http://") {
 		url = "http://" + url
 	}
 	body, headers := io.Reader(strings.NewReader(c.data)), c.headers.Clone()
