@@ -249,14 +249,19 @@ func (b *backoff) reset() { b.next = 0 }
 // pause waits; false when ctx ends.
 func (b *backoff) pause(ctx context.Context) bool {
 	b.next = min(max(2*b.next, minPause), maxPause)
-	timer := b.link.Clock.NewTimer(b.next)
-	defer timer.Stop()
+	over := make(chan struct{})
 	b.link.rest(1)
-	defer b.link.rest(-1)
+	timer := b.link.Clock.AfterFunc(b.next, func() { // so that who moves the clock knows that it is over
+		b.link.rest(-1)
+		close(over)
+	})
 	select {
-	case <-timer.C():
+	case <-over:
 		return true
 	case <-ctx.Done():
+		if timer.Stop() {
+			b.link.rest(-1)
+		}
 		return false
 	}
 }
