@@ -30,23 +30,26 @@ const (
 // taker takes the messages of a queue into the store.
 type taker struct {
 	*session
-	consumer js.Consumer
-	acked    uint64 // all messages up to this sequence number are acknowledged
+	acked uint64 // all messages up to this sequence number are acknowledged
 }
 
 // newTaker makes sure that the consumer is there.
 func newTaker(ctx context.Context, s *session) (*taker, error) {
 	t := &taker{session: s}
-	var err error
-	if t.consumer, err = t.ensureConsumer(ctx); err != nil {
-		return nil, fmt.Errorf("stream %q: consumer %q: %w", s.Address.Stream, consumerName, err)
+	if _, err := t.ensureConsumer(ctx); err != nil {
+		return nil, err
 	}
 	return t, t.begin(ctx)
 }
 
 // ensureConsumer returns the consumer on the server. It is made if it is missing; one that
 // is there is not changed.
-func (t *taker) ensureConsumer(ctx context.Context) (js.Consumer, error) {
+func (t *taker) ensureConsumer(ctx context.Context) (_ js.Consumer, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("stream %q: consumer %q: %w", t.Address.Stream, consumerName, err)
+		}
+	}()
 	wait := t.Address.wanted.ackWait
 	consumer, err := t.stream.Consumer(ctx, consumerName)
 	if errors.Is(err, js.ErrConsumerNotFound) {
@@ -108,11 +111,12 @@ func (t *taker) begin(ctx context.Context) error {
 }
 
 // read implements reader.
-func (t *taker) read(ctx context.Context, progress func()) (err error) {
-	if t.consumer, err = t.ensureConsumer(ctx); err != nil { // it may have been removed since
+func (t *taker) read(ctx context.Context, progress func()) error {
+	consumer, err := t.ensureConsumer(ctx) // it may have been removed since
+	if err != nil {
 		return err
 	}
-	messages, err := t.consumer.Messages(js.PullMaxMessages(maxBatch), js.WithMessagesErrOnMissingHeartbeat(true))
+	messages, err := consumer.Messages(js.PullMaxMessages(maxBatch), js.WithMessagesErrOnMissingHeartbeat(true))
 	if err != nil {
 		return fmt.Errorf("take: %w", err)
 	}
@@ -122,7 +126,7 @@ func (t *taker) read(ctx context.Context, progress func()) (err error) {
 			return err
 		}
 		t.acknowledge(ctx, stored)
-		info, err := t.consumer.Info(ctx)
+		info, err := consumer.Info(ctx)
 		if err != nil {
 			return fmt.Errorf("state of the consumer: %w", err)
 		}
@@ -195,9 +199,10 @@ func (t *taker) acknowledge(ctx context.Context, batch []js.Msg) {
 
 // caughtUp implements reader.
 func (t *taker) caughtUp(ctx context.Context) (bool, error) {
-	info, err := t.consumer.Info(ctx)
+	consumer, err := t.stream.Consumer(ctx, consumerName)
 	if err != nil {
 		return false, fmt.Errorf("state of the consumer: %w", err)
 	}
+	info := consumer.CachedInfo()
 	return info.NumPending == 0 && info.NumAckPending == 0, nil
 }
