@@ -22,7 +22,9 @@ type Policy struct {
 	Multiplier   float64
 	// Timeout bounds one run; default 5 min, none if negative.
 	Timeout time.Duration
-	// Concurrency is how many events are handled at a time. Default 64.
+	// Concurrency is how many events are handled at a time; of a stream, a table or
+	// windows, how many partitions are. Ticks run one after another but with
+	// OverlapParallel. Default 64.
 	Concurrency int
 	// Rate bounds how many events are begun in a time. Default: no bound.
 	Rate Rate

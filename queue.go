@@ -30,7 +30,8 @@ type queueFunction struct {
 // in one unit of work, whose commit removes it.
 //
 // A queue has one function in an app, whose name in lists of dead letters is "queue/" and
-// that of the queue. For several functions on the same events use a stream.
+// that of the queue; a FunctionName is refused. For several functions on the same events
+// use a stream.
 func OnQueue[T, In, Out any](q *queue.Queue[T], fn func(context.Context, *In) (*Out, error), opts ...TriggerOption) Part {
 	own := records.QueuePrefix + q.ResourceName()
 	return &queueFunction{
