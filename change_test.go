@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/internal/unit"
 	"github.com/perdure/perdure/perduretest"
 	"github.com/perdure/perdure/table"
 )
@@ -44,7 +45,12 @@ type changes struct {
 	fails string // the user whose changes fail
 }
 
-func (c *changes) handle(_ context.Context, in *changeIn) (*struct{}, error) {
+// handle notes the change once its unit has committed: it may run more than once before.
+func (c *changes) handle(ctx context.Context, in *changeIn) (*struct{}, error) {
+	u, err := unit.From(ctx)
+	if err != nil {
+		return nil, err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.fails != "" && user(in.Change.New) == c.fails {
@@ -54,7 +60,11 @@ func (c *changes) handle(_ context.Context, in *changeIn) (*struct{}, error) {
 	if in.Change.Expired {
 		text += " expired"
 	}
-	c.seen = append(c.seen, text)
+	u.OnCommit(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.seen = append(c.seen, text)
+	})
 	return nil, nil
 }
 

@@ -244,6 +244,9 @@ func TestBindJSON(t *testing.T) {
 		if _, err := bindIn[page](ctx, "text"); err == nil || !strings.Contains(err.Error(), "want JSON") {
 			t.Errorf("text as JSON: %v", err)
 		}
+		if _, err := files.BindInput(reflect.TypeFor[blob.Reader]()); err == nil {
+			t.Error("a blob.Reader itself is taken for JSON")
+		}
 		if _, err := bindIn[struct{ C chan int }](ctx, "text"); err == nil || !strings.Contains(err.Error(), "cannot be JSON") {
 			t.Errorf("a channel: %v", err)
 		}

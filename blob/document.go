@@ -20,7 +20,7 @@ func isDocument(t reflect.Type) (bool, error) {
 	if at.Kind() == reflect.Pointer {
 		at = at.Elem()
 	}
-	if at.Kind() != reflect.Struct && at.Kind() != reflect.Map && at.Kind() != reflect.Slice {
+	if at == reflect.TypeFor[Reader]() || at.Kind() != reflect.Struct && at.Kind() != reflect.Map && at.Kind() != reflect.Slice {
 		return false, nil
 	}
 	var unsupported *json.UnsupportedTypeError

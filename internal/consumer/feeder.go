@@ -35,6 +35,7 @@ type Feeder struct {
 	stopping   chan struct{} // closed by Stop
 	nextSweep  clock.Timer
 	nextTrim   clock.Timer
+	trimming   bool // old events are being removed
 }
 
 type state int
@@ -316,9 +317,9 @@ func (f *Feeder) isStopping() bool {
 func (f *Feeder) Idle(ctx context.Context) error {
 	for {
 		f.mu.Lock()
-		changed, state := f.changed, f.state
+		changed, state, trimming := f.changed, f.state, f.trimming
 		f.mu.Unlock()
-		if state != started || f.look() {
+		if state != started || !trimming && f.look() {
 			return nil
 		}
 		select {
@@ -334,6 +335,11 @@ func (f *Feeder) Idle(ctx context.Context) error {
 func (f *Feeder) change() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.tell()
+}
+
+// tell is change for who holds the mutex.
+func (f *Feeder) tell() {
 	close(f.changed)
 	f.changed = make(chan struct{})
 }

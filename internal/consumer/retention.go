@@ -20,6 +20,7 @@ func (f *Feeder) beginTrim() {
 	if f.state != started {
 		return
 	}
+	f.trimming = true
 	f.work.Go(func() {
 		for _, r := range f.retentions {
 			if err := f.Trim(f.base, r); err != nil && !f.isStopping() {
@@ -28,6 +29,8 @@ func (f *Feeder) beginTrim() {
 		}
 		f.mu.Lock()
 		defer f.mu.Unlock()
+		f.trimming = false
+		f.tell()
 		if f.state == started {
 			f.nextTrim.Reset(f.RetainEvery)
 		}
