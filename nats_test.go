@@ -80,6 +80,25 @@ func wantSum(t *testing.T, app *perduretest.App, sensor string, values ...int) {
 	})
 }
 
+// another puts a resource on a JetStream stream that nobody has used, and returns its
+// subject.
+func another(s *natstest.Server, urls map[string]string, name, more string) (subject string) {
+	subject = nats.NewInbox()[1:]
+	urls[name] = fmt.Sprintf("nats://%s/%s?stream=%s%s", s.Host(), subject, strings.ReplaceAll(subject, ".", "_"), more)
+	return subject
+}
+
+// publish sends a reading as another program does, which gives it a key.
+func publish(t *testing.T, js jetstream.JetStream, subject, key string, value int) {
+	t.Helper()
+	m := nats.NewMsg(subject)
+	m.Header.Set("Perdure-Key", key)
+	m.Data = fmt.Appendf(nil, `{"sensor":"any","value":%d}`, value)
+	if _, err := js.PublishMsg(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestStreamOnNATS(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t, nil)
@@ -112,18 +131,20 @@ func TestStreamOnNATS(t *testing.T) {
 func TestStreamOnNATSCrashesEverywhere(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t, nil)
-	js := server.Connect()
+	js, subject := server.Connect(), ""
+	c := onNATS(server, "")
 	parts := func() []perdure.Part {
-		if err := js.DeleteStream(t.Context(), "PLANT"); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-			t.Fatal(err)
-		}
+		subject = another(server, c.Streams, "sensors", "")
 		return sensorParts()
 	}
-	perduretest.CrashEverywhere(t, onNATS(server, ""), parts, func(t *testing.T, app *perduretest.App) {
+	perduretest.CrashEverywhere(t, c, parts, func(t *testing.T, app *perduretest.App) {
 		sendReadings(app, "a", 1, 2)
-		sendReadings(app, "b", 3)
+		publish(t, js, subject, "foreign", 3)
+		app.Settle()
+		sendReadings(app, "b", 4)
 		wantSum(t, app, "a", 1, 2)
-		wantSum(t, app, "b", 3)
+		wantSum(t, app, "foreign", 3)
+		wantSum(t, app, "b", 4)
 	})
 }
 
@@ -160,12 +181,7 @@ func TestStreamOnNATSTakesForeignMessages(t *testing.T) {
 	js := server.Connect()
 	app := perduretest.Start(t, onNATS(server, ""), sensorParts()...)
 	for i := range 20 {
-		m := nats.NewMsg("plant.readings")
-		m.Header.Set("Perdure-Key", fmt.Sprint("key", i%2))
-		m.Data = fmt.Appendf(nil, `{"sensor":"foreign","value":%d}`, i)
-		if _, err := js.PublishMsg(t.Context(), m); err != nil {
-			t.Fatal(err)
-		}
+		publish(t, js, "plant.readings", fmt.Sprint("key", i%2), i)
 	}
 	if _, err := js.Publish(t.Context(), "plant.readings", []byte(`{"value":5}`)); err != nil {
 		t.Fatal(err)
@@ -174,6 +190,8 @@ func TestStreamOnNATSTakesForeignMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	app.Settle()
+	app.Kill()
+	app.Restart()
 	wantSum(t, app, "key0", 0, 2, 4, 6, 8, 10, 12, 14, 16, 18)
 	wantSum(t, app, "key1", 1, 3, 5, 7, 9, 11, 13, 15, 17, 19)
 	wantSum(t, app, "", 5)
@@ -274,16 +292,18 @@ func TestQueueOnNATS(t *testing.T) {
 func TestQueueOnNATSCrashesEverywhere(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t, nil)
-	js := server.Connect()
+	js, subject := server.Connect(), ""
+	c := queueOnNATS(server)
 	parts := func() []perdure.Part {
-		if err := js.DeleteStream(t.Context(), "JOBS"); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-			t.Fatal(err)
-		}
+		subject = another(server, c.Queues, "jobs", "&ack_wait=200ms")
 		return jobParts()
 	}
-	perduretest.CrashEverywhere(t, queueOnNATS(server), parts, func(t *testing.T, app *perduretest.App) {
+	perduretest.CrashEverywhere(t, c, parts, func(t *testing.T, app *perduretest.App) {
 		sendJobs(app, "a", 1, 2)
+		publish(t, js, subject, "foreign", 3)
+		app.Settle()
 		wantSum(t, app, "a", 1, 2)
+		wantSum(t, app, "foreign", 3)
 	})
 }
 
