@@ -176,6 +176,8 @@ var rules = ruleset{
 				"test/e2e/live",
 				"test/e2e/names",
 				"test/program",
+				"test/promises",
+				"test/promises/app",
 				"test/soak",
 				"scripts/testreport",
 				"docs/guides",
@@ -207,6 +209,7 @@ var rules = ruleset{
 		{"examples/fileapprover", "examples/fileapprover/analysis", "parts of one example"},
 		{"examples/fileapprover", "examples/fileapprover/web", "parts of one example"},
 		{"test/soak", "test/program", "the program that is killed"},
+		{"test/promises", "test/program", "the program that is killed"},
 		{"examples/names", "examples/names/web", "parts of one example"},
 	},
 

@@ -12,15 +12,18 @@ import (
 	"os/exec"
 	"regexp"
 	"sync"
+	"syscall"
 	"time"
 )
 
 // Patience is how long a program may take to start.
 const Patience = time.Minute
 
-// Build builds the program of a package of this module, such as "examples/names".
-func Build(ctx context.Context, binary, pkg string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", binary, "github.com/perdure/perdure/"+pkg)
+// Build builds the program of a package of this module, such as "examples/names", with
+// flags of go build.
+func Build(ctx context.Context, binary, pkg string, flags ...string) error {
+	args := append([]string{"build", "-buildvcs=false", "-o", binary}, flags...)
+	cmd := exec.CommandContext(ctx, "go", append(args, "github.com/perdure/perdure/"+pkg)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%v: %w\n%s", cmd, err, out)
 	}
@@ -122,6 +125,48 @@ func (p *Program) URL() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.url
+}
+
+// Died waits until the program has died at a failpoint, that is, by SIGKILL. Another end
+// is an error.
+func (p *Program) Died(ctx context.Context) error {
+	state, err := p.end(ctx)
+	if err != nil {
+		return err
+	}
+	if status, ok := state.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
+		return fmt.Errorf("the program ended by itself: %v", state)
+	}
+	return nil
+}
+
+// Stop ends the program as an operator does, by SIGTERM.
+func (p *Program) Stop(ctx context.Context) error {
+	p.mu.Lock()
+	process := p.process
+	p.mu.Unlock()
+	if err := process.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	state, err := p.end(ctx)
+	if err == nil && !state.Success() {
+		err = fmt.Errorf("the program did not stop well: %v", state)
+	}
+	return err
+}
+
+// end waits until the program has ended.
+func (p *Program) end(ctx context.Context) (*os.ProcessState, error) {
+	p.mu.Lock()
+	process, exited := p.process, p.exited
+	p.mu.Unlock()
+	select {
+	case <-exited:
+		p.Kill() // it is dead, and does not answer any more
+		return process.ProcessState, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("the program lives: %w", context.Cause(ctx))
+	}
 }
 
 // Kill ends the program by SIGKILL.
