@@ -148,6 +148,47 @@ func TestStreamOnNATSCrashesEverywhere(t *testing.T) {
 	})
 }
 
+// The server dies again and again while events are on their way to it, and what it had
+// taken is sent again.
+func TestServerDiesInTheMiddle(t *testing.T) {
+	t.Parallel()
+	const rounds, each, kills = 4, 150, 40
+	server := natstest.Start(t, nil)
+	app := perduretest.Start(t, onNATS(server, ""), sensorParts()...)
+	want := map[string][]int{}
+	for round := range rounds {
+		seen := make(chan *nats.Msg, each)
+		if _, err := server.Connect().Conn().ChanSubscribe("plant.readings", seen); err != nil {
+			t.Fatal(err)
+		}
+		err := app.App.Unit(t.Context(), func(ctx context.Context) error {
+			var all []reading
+			for i := range each {
+				r := reading{fmt.Sprint("s", i%3), round*each + i}
+				all = append(all, r)
+				want[r.Sensor] = append(want[r.Sensor], r.Value)
+			}
+			return sensors.Append(ctx, all...)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range kills {
+			<-seen
+		}
+		server.Kill()
+		if round%2 == 1 {
+			app.Kill()
+		}
+		server.Resume()
+		app.Advance(2 * time.Minute)
+	}
+	for sensor, values := range want {
+		wantSum(t, app, sensor, values...)
+	}
+	app.WantNoDeadLetters()
+}
+
 // The server's own window for duplicates may be over when an event is sent again.
 func TestStreamOnNATSDropsLateDuplicates(t *testing.T) {
 	t.Parallel()
