@@ -14,9 +14,9 @@ var (
 	// ErrNotFound: there is no such blob.
 	ErrNotFound = resource.ErrNotFound
 	// ErrExists: a write that was to make a new blob found one.
-	ErrExists = errors.New("blob exists already")
+	ErrExists = resource.ErrExists
 	// ErrChanged: the blob is not the one that the ETag was taken of, or is gone.
-	ErrChanged = errors.New("blob has changed")
+	ErrChanged = resource.ErrChanged
 	// ErrRange: a range that begins outside the bytes.
 	ErrRange = errors.New("range outside the blob")
 	// ErrTooLarge: the bytes are more than the limit that applies.

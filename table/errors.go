@@ -14,9 +14,9 @@ var (
 	// ErrNotFound: there is no such row.
 	ErrNotFound = resource.ErrNotFound
 	// ErrExists: Insert found a row.
-	ErrExists = errors.New("row exists already")
+	ErrExists = resource.ErrExists
 	// ErrChanged: the row is not the one that the ETag was taken of.
-	ErrChanged = errors.New("row has changed")
+	ErrChanged = resource.ErrChanged
 	// ErrKey: a key that names no row. The text says what a key looks like.
 	ErrKey = errors.New("invalid key")
 	// ErrTooLarge: a row, key, indexed value or batch exceeds its bound.

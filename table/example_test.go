@@ -105,7 +105,7 @@ func ExampleTable_PutIf() {
 	}
 	// Output:
 	// <nil>
-	// table "documents": row "1": row has changed
+	// table "documents": row "1": has changed
 }
 
 // Rows with the path "partition/row" are scanned partition by partition.

@@ -38,6 +38,10 @@ func Of(err error, id string) (p *Error, hidden bool) {
 		return &Error{Status: http.StatusConflict, Detail: "What the request is meant for has ended.", Cause: err}, false
 	case errors.Is(err, engine.ErrExists):
 		return &Error{Status: http.StatusConflict, Detail: "It exists already, and was started differently.", Cause: err}, false
+	case errors.Is(err, resource.ErrExists):
+		return &Error{Status: http.StatusConflict, Detail: "What the request would make exists already.", Cause: err}, false
+	case errors.Is(err, resource.ErrChanged):
+		return &Error{Status: http.StatusPreconditionFailed, Detail: "Somebody has changed it meanwhile.", Cause: err}, false
 	case errors.Is(err, unit.ErrConflict):
 		return &Error{
 			Status:     http.StatusServiceUnavailable,

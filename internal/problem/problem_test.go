@@ -33,6 +33,8 @@ func TestOf(t *testing.T) {
 		"no instance":      {engine.ErrNotFound, 404, 0, false},
 		"instance ended":   {engine.ErrEnded, 409, 0, false},
 		"instance exists":  {engine.ErrExists, 409, 0, false},
+		"resource exists":  {resource.ErrExists, 409, 0, false},
+		"resource changed": {resource.ErrChanged, 412, 0, false},
 		"conflict":         {fmt.Errorf("%w: %w", unit.ErrConflict, store.ErrConflict), 503, time.Second, false},
 		"body too large":   {&http.MaxBytesError{Limit: 5}, 413, 0, false},
 		"own over another": {&problem.Error{Status: 409, Cause: resource.ErrNotFound}, 409, 0, false},

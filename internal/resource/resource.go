@@ -10,8 +10,16 @@ import (
 	"reflect"
 )
 
-// ErrNotFound: an input binding names something that does not exist.
-var ErrNotFound = errors.New("perdure: not found")
+// What every kind of resource can answer. Requests that fail with them get a status of
+// their own.
+var (
+	// ErrNotFound: an input binding names something that does not exist.
+	ErrNotFound = errors.New("perdure: not found")
+	// ErrExists: what was to be made new is there already.
+	ErrExists = errors.New("exists already")
+	// ErrChanged: something is not what its ETag was taken of.
+	ErrChanged = errors.New("has changed")
+)
 
 // Resource is a named resource that an app can bind.
 type Resource interface {
