@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/perdure/perdure/internal/telemetry"
+	"github.com/perdure/perdure/internal/telemetry/prometheus"
 )
 
 // metricsPath is where metrics are shown in the text format of Prometheus, unless
@@ -33,7 +34,7 @@ func newObserver(c Config) (o observer, err error) {
 	var meters metric.MeterProvider = c.MeterProvider
 	o.shutdown = func(context.Context) error { return nil }
 	if meters == nil {
-		own, handler, err := telemetry.Prometheus()
+		own, handler, err := prometheus.New()
 		if err != nil {
 			return o, err
 		}

@@ -89,6 +89,7 @@ var rules = ruleset{
 			why:  "implementations of the contracts; chosen by configuration, so only the root knows them",
 			packages: []string{
 				"internal/store/internal/local",
+				"internal/telemetry/prometheus",
 				"internal/store/memory",
 				"internal/store/pebble",
 				"internal/store/storetest",

@@ -78,7 +78,7 @@ func Register(mux *http.ServeMux, cfg Config, functions ...*Function) error {
 		names[f.name] = f.pattern
 		rt, err := f.compile(&cfg)
 		if err == nil {
-			err = handle(mux, "function "+f.name, f.pattern, cfg.Telemetry.Handler(f.pattern, rt))
+			err = handle(mux, "function "+f.name, f.pattern, observed(cfg.Telemetry, f.pattern, rt))
 		}
 		if err != nil {
 			errs = append(errs, err)

@@ -85,6 +85,18 @@ func New(traces trace.TracerProvider, metrics metric.MeterProvider) (*Telemetry,
 // propagator writes a trace into headers as W3C Trace Context says.
 var propagator = propagation.TraceContext{}
 
+// HeadersOf returns the headers of a trace among those of a request, whose value get
+// returns; "" for none.
+func HeadersOf(get func(name string) string) map[string]string {
+	headers := map[string]string{}
+	for _, name := range propagator.Fields() {
+		if v := get(name); v != "" {
+			headers[name] = v
+		}
+	}
+	return headers
+}
+
 // Inject returns the headers by which the trace of ctx goes on elsewhere; nil without a
 // trace.
 func (t *Telemetry) Inject(ctx context.Context) map[string]string {

@@ -3,7 +3,6 @@ package telemetry_test
 import (
 	"context"
 	"errors"
-	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -15,12 +14,13 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/perdure/perdure/internal/telemetry"
+	"github.com/perdure/perdure/internal/telemetry/prometheus"
 )
 
 func newTelemetry(t *testing.T) (*telemetry.Telemetry, *tracetest.SpanRecorder, func() string) {
 	t.Helper()
 	spans := tracetest.NewSpanRecorder()
-	meters, handler, err := telemetry.Prometheus()
+	meters, handler, err := prometheus.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,28 +124,5 @@ func TestMetrics(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Log(got)
-	}
-}
-
-func TestRequests(t *testing.T) {
-	t.Parallel()
-	tel, spans, scrape := newTelemetry(t)
-	h := tel.Handler("POST /x/{id}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := http.NewResponseController(w).Flush(); err != nil && r.Method == "GET" {
-			t.Error(err)
-		}
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}))
-	r := httptest.NewRequestWithContext(t.Context(), "POST", "/x/7", nil)
-	r.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-	w := httptest.NewRecorder()
-	h.ServeHTTP(struct{ http.ResponseWriter }{w}, r)
-	ended := spans.Ended()
-	if len(ended) != 2 || ended[1].Parent().TraceID().String() != "0af7651916cd43dd8448eb211c80319c" || ended[1].Status().Code != codes.Error {
-		t.Errorf("spans %v", ended)
-	}
-	want := `http_server_request_duration_seconds_count{http_request_method="POST",http_response_status_code="503",http_route="/x/{id}"} 1`
-	if got := scrape(); !strings.Contains(got, want) {
-		t.Errorf("no %s in %s", want, got)
 	}
 }

@@ -1,4 +1,4 @@
-package telemetry
+package httpapi
 
 import (
 	"errors"
@@ -9,26 +9,22 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/perdure/perdure/internal/telemetry"
 )
 
-// Handler returns next with a span and a measurement for each request. Route is the
+// observed returns next with a span and a measurement for each request. Route is the
 // pattern that requests match, such as "GET /orders/{id}". A trace that the caller has
 // begun goes on.
-func (t *Telemetry) Handler(route string, next http.Handler) http.Handler {
+func observed(t *telemetry.Telemetry, route string, next http.Handler) http.Handler {
 	if t == nil {
 		return next
 	}
 	path := route[strings.LastIndexByte(route, ' ')+1:]
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		headers := map[string]string{}
-		for _, name := range propagator.Fields() {
-			if v := r.Header.Get(name); v != "" {
-				headers[name] = v
-			}
-		}
-		ctx, end := t.Begin(r.Context(), Request, route, headers,
+		ctx, end := t.Begin(r.Context(), telemetry.Request, route, telemetry.HeadersOf(r.Header.Get),
 			attribute.String("http.request.method", r.Method), attribute.String("http.route", path))
-		answer, begun := &answer{ResponseWriter: w}, time.Now()
+		answer, begun := &observedAnswer{ResponseWriter: w}, time.Now()
 		defer func() {
 			status := answer.status
 			if status == 0 {
@@ -41,14 +37,14 @@ func (t *Telemetry) Handler(route string, next http.Handler) http.Handler {
 	})
 }
 
-// answer notes the status.
-type answer struct {
+// observedAnswer notes the status.
+type observedAnswer struct {
 	http.ResponseWriter
 	status int
 }
 
 // WriteHeader implements http.ResponseWriter.
-func (a *answer) WriteHeader(status int) {
+func (a *observedAnswer) WriteHeader(status int) {
 	if a.status == 0 && status >= http.StatusOK { // others are followed by the real one
 		a.status = status
 	}
@@ -57,13 +53,13 @@ func (a *answer) WriteHeader(status int) {
 
 // ReadFrom implements io.ReaderFrom, so that a file goes from the disk to the connection
 // without a copy.
-func (a *answer) ReadFrom(r io.Reader) (int64, error) { return io.Copy(a.ResponseWriter, r) }
+func (a *observedAnswer) ReadFrom(r io.Reader) (int64, error) { return io.Copy(a.ResponseWriter, r) }
 
 // Unwrap lets http.ResponseController reach the connection.
-func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+func (a *observedAnswer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // err is the error of a span: a fault of the server.
-func (a *answer) err() error {
+func (a *observedAnswer) err() error {
 	if a.status >= http.StatusInternalServerError {
 		return fmt.Errorf("%w: %d", errStatus, a.status)
 	}
