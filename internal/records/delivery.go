@@ -36,8 +36,8 @@ const (
 var ErrUnreadableDelivery = errors.New("records: unreadable delivery")
 
 // DeliveryID names a delivery. It sorts by arrival: eight bytes of Unix time in
-// nanoseconds, ascending within a process, then eight random ones that tell
-// processes apart.
+// nanoseconds, ascending within a process, then eight that tell processes apart: random
+// ones, or, where several may be due at one time, a count and random ones.
 type DeliveryID [16]byte
 
 // deliveryIDText keeps the order of ids in their text.
@@ -66,7 +66,10 @@ func (id DeliveryID) Time() time.Time {
 }
 
 // Arrivals hands out the ids of deliveries. It is safe for concurrent use.
-type Arrivals struct{ last atomic.Int64 }
+type Arrivals struct {
+	last  atomic.Int64
+	later atomic.Uint32 // how many were handed out by At
+}
 
 // Next returns the id of a delivery that arrives now. It sorts after all that
 // this Arrivals has handed out, also when the clock went back.
@@ -92,8 +95,13 @@ func (a *Arrivals) After(id DeliveryID) {
 }
 
 // At returns the id of a delivery that is not to be handled before a later time: in its
-// lane it takes the place that it would have if it arrived then.
-func (a *Arrivals) At(later time.Time) DeliveryID { return newDeliveryID(later.UnixNano()) }
+// lane it takes the place that it would have if it arrived then. Ids for one time sort in
+// the order in which they are handed out.
+func (a *Arrivals) At(later time.Time) DeliveryID {
+	id := newDeliveryID(later.UnixNano())
+	binary.BigEndian.PutUint32(id[8:], a.later.Add(1))
+	return id
+}
 
 func newDeliveryID(nanos int64) DeliveryID {
 	var id DeliveryID

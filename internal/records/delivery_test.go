@@ -137,6 +137,20 @@ func TestDeliveryIsHandledByOne(t *testing.T) {
 	}
 }
 
+// What is sent together for one later time stays in the order in which it was sent.
+func TestLaterArrivalsAscend(t *testing.T) {
+	t.Parallel()
+	var arrivals records.Arrivals
+	last := arrivals.At(noon)
+	for range 100 {
+		next := arrivals.At(noon)
+		if next.Compare(last) <= 0 || !next.Time().Equal(noon) {
+			t.Fatalf("%v of %v does not come after %v", next, next.Time(), last)
+		}
+		last = next
+	}
+}
+
 func TestArrivalsAscend(t *testing.T) {
 	t.Parallel()
 	var arrivals records.Arrivals
