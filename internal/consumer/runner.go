@@ -272,8 +272,10 @@ func (r *runner) moved(n int) {
 	if r.solo <= r.cursor {
 		r.solo = 0
 	}
-	clear(r.ahead[:n])
-	r.ahead = r.ahead[n:]
+	// They are not cleared: a run that was given up may still look at them.
+	if r.ahead = r.ahead[n:]; len(r.ahead) == 0 {
+		r.ahead = nil // which keeps nothing in memory
+	}
 	r.faults, r.retries, r.since = 0, 0, time.Time{}
 }
 
