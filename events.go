@@ -2,6 +2,7 @@ package perdure
 
 import (
 	"context"
+	"fmt"
 	"reflect"
 	"time"
 
@@ -94,7 +95,9 @@ type eventFunction struct {
 func newEventFunction[In, Out any](name string, fn func(context.Context, *In) (*Out, error), opts ...TriggerOption) eventFunction {
 	f := eventFunction{
 		name: name, in: reflect.TypeFor[In](), out: reflect.TypeFor[Out](),
-		call: func(ctx context.Context, in any) (any, error) { return fn(ctx, in.(*In)) },
+	}
+	if fn != nil {
+		f.call = func(ctx context.Context, in any) (any, error) { return fn(ctx, in.(*In)) }
 	}
 	for _, opt := range opts {
 		opt.applyTrigger(&f)
@@ -112,6 +115,9 @@ type eventPlan struct {
 // compile compiles the bindings of a function whose trigger offers the names of path and
 // metadata to expressions.
 func (f *eventFunction) compile(env binding.Env, path, metadata []string) (*eventPlan, error) {
+	if f.call == nil {
+		return nil, fmt.Errorf("function %s: is nil", f.name)
+	}
 	trig := binding.Trigger{Function: f.name, Path: path, Metadata: metadata}
 	in, err := binding.CompileInput(f.in, trig, env)
 	if err != nil {
@@ -122,6 +128,12 @@ func (f *eventFunction) compile(env binding.Env, path, metadata []string) (*even
 		return nil, err
 	}
 	return &eventPlan{f, in, out}, nil
+}
+
+// foreign reports whether a body of type t is a struct other than the events. Read as JSON
+// its fields would stay zero.
+func foreign(t, event reflect.Type) bool {
+	return t.Kind() == reflect.Struct && t != event && reflect.PointerTo(t) != event
 }
 
 // handle is run of the event of a delivery.

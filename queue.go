@@ -21,6 +21,7 @@ type queueFunction struct {
 	eventFunction
 	queue    resource.Resource
 	own      string       // the name that its messages are stored under
+	value    reflect.Type // T
 	received reflect.Type // queue.Received[T]
 }
 
@@ -36,7 +37,7 @@ func OnQueue[T, In, Out any](q *queue.Queue[T], fn func(context.Context, *In) (*
 	own := records.QueuePrefix + q.ResourceName()
 	return &queueFunction{
 		eventFunction: newEventFunction(own, fn, opts...), queue: q, own: own,
-		received: reflect.TypeFor[queue.Received[T]](),
+		value: reflect.TypeFor[T](), received: reflect.TypeFor[queue.Received[T]](),
 	}
 }
 
@@ -53,7 +54,10 @@ func (f *queueFunction) register(r *running, env binding.Env) error {
 	if err != nil {
 		return err
 	}
-	whole := plan.input.Body != nil && plan.input.Body.Type == f.received
+	whole, err := f.takes(plan.input.Body)
+	if err != nil {
+		return fmt.Errorf("function %s: %w", f.name, err)
+	}
 	err = r.dispatcher.Register(delivery.Function{
 		Name: f.name, Policy: f.policy,
 		Handle: func(ctx context.Context, d *delivery.Delivery) error {
@@ -68,6 +72,19 @@ func (f *queueFunction) register(r *running, env binding.Env) error {
 		return fmt.Errorf("queue %q has two functions: one handles its messages; for several use a stream", f.queue.ResourceName())
 	}
 	return err
+}
+
+// takes reports whether the body is a whole message, with id and key. The error says what
+// it cannot be.
+func (f *queueFunction) takes(body *binding.Body) (whole bool, err error) {
+	if body == nil {
+		return false, nil
+	}
+	t := body.Type
+	if foreign(t, f.value) && t != f.received {
+		return false, fmt.Errorf("the body is a %v: messages of queue %q are of type %v; use that or %v", t, f.queue.ResourceName(), f.value, f.received)
+	}
+	return t == f.received, nil
 }
 
 // request is what bindings see of a message.

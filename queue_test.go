@@ -83,6 +83,13 @@ func TestQueueFunctionsThatCannotBe(t *testing.T) {
 	fn := func(context.Context, *struct{}) (*struct{}, error) { return nil, nil }
 	contains(t, newWorld(t).refuse(perdure.OnQueue(q, fn), perdure.OnQueue(q, fn)), `queue "jobs" has two functions`, "stream")
 	contains(t, newWorld(t).refuse(perdure.OnQueue(q, fn, perdure.FunctionName("other"))), "FunctionName")
+	contains(t, newWorld(t).refuse(perdure.OnQueue[job, struct{}, struct{}](q, nil)), "function queue/jobs: is nil")
+	other := func(context.Context, *struct {
+		Body struct{ Elsewhere int } `body:""`
+	}) (*struct{}, error) {
+		return nil, nil
+	}
+	contains(t, newWorld(t).refuse(perdure.OnQueue(q, other)), "queue/jobs", "perdure_test.job", "queue.Received[")
 	bad := func(context.Context, *struct {
 		X string `bind:"jobs/1"`
 	}) (*struct{}, error) {

@@ -159,8 +159,12 @@ func (f *streamFunction) takes(body *binding.Body) (whole bool, err error) {
 		return false, fmt.Errorf("the body is a %v, but events come one by one: use %v, or OnStreamBatch", t, f.value)
 	case f.batch && (t == f.value || t == f.event):
 		return false, fmt.Errorf("the body is a %v, but events come in batches: use []%[1]v, or OnStream", t)
+	case t == f.event || t == reflect.SliceOf(f.event):
+		return true, nil
+	case foreign(t, f.value) || f.batch && t.Kind() == reflect.Slice && foreign(t.Elem(), f.value):
+		return false, fmt.Errorf("the body is a %v: events of stream %q are of type %v, or of %v with position and key", t, f.stream.ResourceName(), f.value, f.event)
 	default:
-		return t == f.event || t == reflect.SliceOf(f.event), nil
+		return false, nil
 	}
 }
 

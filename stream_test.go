@@ -205,9 +205,16 @@ func TestOnStreamRefusesWhatCannotWork(t *testing.T) {
 	}{
 		"a batch for a single one": {perdure.OnStream(readings, nothing), "events come one by one: use perdure_test.reading, or OnStreamBatch"},
 		"one for a batch":          {perdure.OnStreamBatch(readings, sum), "events come in batches: use []perdure_test.reading, or OnStream"},
-		"size of a single one":     {perdure.OnStream(readings, sum, perdure.BatchSize(3)), "BatchSize and BatchWait are for OnStreamBatch"},
-		"size":                     {perdure.OnStreamBatch(readings, nothing, perdure.BatchSize(0)), "BatchSize 0: want 1 to 10000"},
-		"wait":                     {perdure.OnStreamBatch(readings, nothing, perdure.BatchWait(-1)), "BatchWait -1ns: want none or more"},
+		"one of another type":      {perdure.OnStream(readings, func(context.Context, *item) (*struct{}, error) { return nil, nil }), "events of stream \"readings\" are of type perdure_test.reading"},
+		"many of another type": {perdure.OnStreamBatch(readings, func(context.Context, *struct {
+			Batch []item `body:""`
+		}) (*struct{}, error) {
+			return nil, nil
+		}), "events of stream \"readings\" are of type perdure_test.reading"},
+		"no function":          {perdure.OnStream[reading, item, struct{}](readings, nil), "is nil"},
+		"size of a single one": {perdure.OnStream(readings, sum, perdure.BatchSize(3)), "BatchSize and BatchWait are for OnStreamBatch"},
+		"size":                 {perdure.OnStreamBatch(readings, nothing, perdure.BatchSize(0)), "BatchSize 0: want 1 to 10000"},
+		"wait":                 {perdure.OnStreamBatch(readings, nothing, perdure.BatchWait(-1)), "BatchWait -1ns: want none or more"},
 		"key of a batch": {perdure.OnStreamBatch(readings, func(context.Context, *struct {
 			Batch []reading `body:""`
 			Row   item      `bind:"items/{stream.key}"`
