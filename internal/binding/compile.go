@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/perdure/perdure/internal/resource"
@@ -124,6 +125,11 @@ func (f *field) readTag(tags []string) error {
 		}
 		f.kind, f.tag = kind, value
 	}
+	for _, key := range tagKeys(f.tags) {
+		if best, ok := misspelt(key, tags); ok && f.kind == "" {
+			return fmt.Errorf("has the tag %s; did you mean %s?", key, best)
+		}
+	}
 	parts := strings.Split(f.tag, ",")
 	f.tag, f.options = parts[0], parts[1:]
 	known := map[string][]string{
@@ -136,6 +142,28 @@ func (f *field) readTag(tags []string) error {
 		}
 	}
 	return nil
+}
+
+// tagKeys returns the keys of a struct tag that is written as usual.
+func tagKeys(tag reflect.StructTag) (keys []string) {
+	for rest := string(tag); ; {
+		key, value, found := strings.Cut(strings.TrimLeft(rest, " "), ":")
+		quoted, err := strconv.QuotedPrefix(value)
+		if !found || err != nil {
+			return keys
+		}
+		keys, rest = append(keys, key), value[len(quoted):]
+	}
+}
+
+// misspelt returns the one of the known tags that key is but for one letter.
+func misspelt(key string, known []string) (best string, ok bool) {
+	for _, k := range known {
+		if key != k && editDistance(strings.ToLower(key), k) <= 1 {
+			return k, true
+		}
+	}
+	return "", false
 }
 
 // bound reports whether any of the fields carries a tag.

@@ -44,6 +44,9 @@ func TestInputMistakes(t *testing.T) {
 		"misspelt resource": {struct {
 			Meta row `bind:"metdata/{fileId}"`
 		}{}, post("fileId"), `function approve: field Meta: no resource named "metdata"; did you mean "metadata"?`},
+		"misspelt tag": {struct {
+			ID string `pth:"fileId" doc:"a file"`
+		}{}, post("fileId"), `function approve: field ID: has the tag pth; did you mean path?`},
 		"unknown resource": {struct {
 			Meta row `bind:"elsewhere/{fileId}"`
 		}{}, post("fileId"), `no resource named "elsewhere"; there is metadata, names`},
