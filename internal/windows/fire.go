@@ -141,24 +141,52 @@ func (f *Function[T, K, A]) first(u *unit.Unit, of scan, from, until int64, limi
 	return due, err
 }
 
-// call calls the user's function.
-func (f *Function[T, K, A]) call(ctx context.Context, r window.Result[K, A]) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			f.Log.Error("a function panicked", "panic", v, "stack", string(debug.Stack()))
-			err = fmt.Errorf("panic: %v", v)
-		}
-		if err != nil {
-			err = resultError{err}
-		}
-	}()
+// maxCalls is how many calls of the user's function there are at a time: one, and those
+// that were given up and go on. When there are so many, no window is closed.
+const maxCalls = 16
+
+// call calls the user's function and waits for it, as long as it may take.
+func (f *Function[T, K, A]) call(ctx context.Context, r window.Result[K, A]) error {
+	u, err := unit.From(ctx)
+	if err != nil {
+		return err
+	}
+	select {
+	case f.calls <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	if f.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, f.Timeout)
 		defer cancel()
 	}
-	if err := f.Handle(ctx, r); err != nil {
-		return err
+	ended := make(chan error, 1)
+	go func() {
+		err := errGoexit
+		defer func() {
+			if v := recover(); v != nil {
+				f.Log.Error("a function panicked", "panic", v, "stack", string(debug.Stack()))
+				err = fmt.Errorf("panic: %v", v)
+			}
+			<-f.calls
+			ended <- err
+		}()
+		err = f.Handle(ctx, r)
+	}()
+	select {
+	case err = <-ended:
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+	case <-ctx.Done():
+		// The unit is closed before anyone can see that the call is over: whatever the
+		// function still does, it cannot commit.
+		u.Discarded()
+		err = context.Cause(ctx)
 	}
-	return context.Cause(ctx)
+	if err != nil {
+		return resultError{err}
+	}
+	return nil
 }

@@ -44,7 +44,8 @@ type Config[T any, K comparable, A any] struct {
 	Aggregate window.Aggregate[T, A]
 	// Handle is called with each result, in the unit that closes the window.
 	Handle func(context.Context, window.Result[K, A]) error
-	// Timeout bounds one call of Handle; none if it is not positive.
+	// Timeout bounds one call of Handle, which is given up then; none if it is not
+	// positive.
 	Timeout time.Duration
 	// Waits, unless nil, reports whether events of a partition wait that the cursor has
 	// passed, because the function had failed for them.
@@ -80,6 +81,7 @@ type Function[T any, K comparable, A any] struct {
 	onLate func(context.Context, T) error
 	keys   keyCodec[K]
 	fence  *fence
+	calls  chan struct{} // holds one for each call of Handle
 
 	base    context.Context
 	cancel  context.CancelFunc
@@ -102,7 +104,7 @@ func New[T any, K comparable, A any](c Config[T, K, A]) (*Function[T, K, A], err
 		return nil, err
 	}
 	f := &Function[T, K, A]{
-		Config: c, shape: newShape(w), early: int64(w.EarlyEvery), fence: newFence(),
+		Config: c, shape: newShape(w), early: int64(w.EarlyEvery), fence: newFence(), calls: make(chan struct{}, maxCalls),
 		clocks: clocks{disorder: int64(w.Disorder)},
 		wake:   make(chan struct{}, 1), ended: make(chan struct{}),
 	}
