@@ -16,7 +16,7 @@ func (p *program) cancelCommand() *cobra.Command {
 		deadline time.Duration
 	)
 	cmd := &cobra.Command{
-		Use: "cancel ID", Short: "Ask an instance to clean up and end", Args: cobra.ExactArgs(1),
+		Use: "cancel ID", Short: "Ask an instance to clean up and end", Args: exactly(1),
 		RunE: runs(func(ctx context.Context, args []string) error {
 			if deadline > 0 {
 				why.Deadline = deadline.String()

@@ -104,7 +104,7 @@ func (p *program) deadLetter(ctx context.Context, function, id string, reveal bo
 func (p *program) deadLettersShow() *cobra.Command {
 	var reveal bool
 	cmd := &cobra.Command{
-		Use: "show FUNCTION ID", Short: "Show a dead letter; the values of its event are masked", Args: cobra.ExactArgs(2),
+		Use: "show FUNCTION ID", Short: "Show a dead letter; the values of its event are masked", Args: exactly(2),
 		RunE: runs(func(ctx context.Context, args []string) error {
 			l, err := p.deadLetter(ctx, args[0], args[1], reveal)
 			if err != nil {

@@ -14,7 +14,7 @@ import (
 
 func (p *program) getCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "get ID", Short: "Show an instance", Args: cobra.ExactArgs(1),
+		Use: "get ID", Short: "Show an instance", Args: exactly(1),
 		RunE: runs(func(ctx context.Context, args []string) error {
 			var i control.Instance
 			if err := p.ask(ctx, http.MethodGet, control.Path("instances", args[0]), nil, nil, &i); err != nil {

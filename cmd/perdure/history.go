@@ -12,7 +12,7 @@ import (
 func (p *program) historyCommand() *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
-		Use: "history ID", Short: "Show what happened to an instance", Args: cobra.ExactArgs(1),
+		Use: "history ID", Short: "Show what happened to an instance", Args: exactly(1),
 		RunE: runs(func(ctx context.Context, args []string) error {
 			page, err := pages[control.Event](ctx, p, control.Path("instances", args[0], "history"), nil, limit)
 			if err != nil {

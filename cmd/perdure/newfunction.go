@@ -23,7 +23,7 @@ func (p *program) newFunctionCommand() *cobra.Command {
 			switch {
 			case len(args) != 1:
 				return errors.New("want one name, such as sendInvoice")
-			case !token.IsIdentifier(args[0]) || args[0] == "_":
+			case !token.IsIdentifier(args[0]) || args[0] == "_" || args[0] == "init" || args[0] == "main":
 				return fmt.Errorf("%q cannot be the name of a Go function", args[0])
 			case !slices.Contains(triggers(), trigger):
 				return fmt.Errorf("--trigger: want one of %s", strings.Join(triggers(), ", "))
@@ -68,8 +68,8 @@ func (p *program) newFunction(name, trigger string) error {
 	part = strings.TrimSpace(part)
 	values["Part"] = part
 	file := strings.ReplaceAll(kebab(name), "-", "_")
-	if strings.HasSuffix(file, "_test") {
-		return fmt.Errorf("%q would be a test's file: choose another name", name)
+	if last := file[strings.LastIndexByte(file, '_')+1:]; last != file && slices.Contains(fileEndings, last) {
+		return fmt.Errorf("%q would be in %s.go, which Go builds in some places only: choose a name that does not end so", name, file)
 	}
 	var codes []string
 	suffixes := []string{".go", "_test.go"}
@@ -101,6 +101,13 @@ func (p *program) newFunction(name, trigger string) error {
 	}
 	return nil
 }
+
+// fileEndings are the last words of file names, after a "_", by which Go leaves a file out
+// of some builds: tests, operating systems and architectures (go help buildconstraint).
+var fileEndings = strings.Fields(`test
+	aix android darwin dragonfly freebsd hurd illumos ios js linux nacl netbsd openbsd plan9 solaris wasip1 windows zos
+	386 amd64 amd64p32 arm arm64 arm64be armbe loong64 mips mips64 mips64le mips64p32 mips64p32le mipsle
+	ppc ppc64 ppc64le riscv riscv64 s390 s390x sparc sparc64 wasm`)
 
 // writeNew writes a file that is not there yet.
 func writeNew(name, text string) error {

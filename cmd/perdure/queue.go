@@ -22,7 +22,7 @@ func (p *program) queuePeek() *cobra.Command {
 		limit  int
 	)
 	cmd := &cobra.Command{
-		Use: "peek QUEUE", Short: "Show messages without taking them; their values are masked", Args: cobra.ExactArgs(1),
+		Use: "peek QUEUE", Short: "Show messages without taking them; their values are masked", Args: exactly(1),
 		RunE: runs(func(ctx context.Context, args []string) error {
 			query := url.Values{}
 			if reveal {
@@ -49,7 +49,7 @@ func (p *program) queuePeek() *cobra.Command {
 
 func (p *program) queuePurge() *cobra.Command {
 	return &cobra.Command{
-		Use: "purge QUEUE", Short: "Remove all messages of a queue for good", Args: cobra.ExactArgs(1),
+		Use: "purge QUEUE", Short: "Remove all messages of a queue for good", Args: exactly(1),
 		RunE: runs(func(ctx context.Context, args []string) error {
 			var purged control.Purged
 			if err := p.ask(ctx, http.MethodDelete, control.Path("queues", args[0], "messages"), nil, nil, &purged); err != nil {

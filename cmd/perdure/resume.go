@@ -11,7 +11,7 @@ import (
 
 func (p *program) resumeCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "resume ID", Short: "Let an instance that is suspended or stalled go on", Args: cobra.ExactArgs(1),
+		Use: "resume ID", Short: "Let an instance that is suspended or stalled go on", Args: exactly(1),
 		RunE: runs(func(ctx context.Context, args []string) error {
 			return p.tell(ctx, http.MethodPost, control.Path("instances", args[0], "resume"), nil, args[0]+" goes on")
 		}),

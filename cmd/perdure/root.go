@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -64,6 +66,16 @@ func runs(do func(ctx context.Context, args []string) error) func(*cobra.Command
 			return err
 		}
 		return &failedError{err}
+	}
+}
+
+// exactly refuses another number of arguments than n by a line that says what they are.
+func exactly(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return fmt.Errorf("got %d of the arguments: %s", len(args), strings.TrimSuffix(cmd.UseLine(), " [flags]"))
+		}
+		return nil
 	}
 }
 

@@ -19,7 +19,7 @@ func (p *program) startCommand() *cobra.Command {
 		after time.Duration
 	)
 	cmd := &cobra.Command{
-		Use: "start NAME", Short: "Start an instance of an orchestration", Args: cobra.ExactArgs(1),
+		Use: "start NAME", Short: "Start an instance of an orchestration", Args: exactly(1),
 		RunE: runs(func(ctx context.Context, args []string) (err error) {
 			s.Name = args[0]
 			if !utf8.ValidString(s.ID) {

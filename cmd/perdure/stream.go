@@ -21,7 +21,7 @@ func (p *program) streamCommand() *cobra.Command {
 
 func (p *program) streamLag() *cobra.Command {
 	return &cobra.Command{
-		Use: "lag STREAM", Short: "Show how far each function has read", Args: cobra.ExactArgs(1),
+		Use: "lag STREAM", Short: "Show how far each function has read", Args: exactly(1),
 		RunE: runs(func(ctx context.Context, args []string) error {
 			var s control.Stream
 			if err := p.ask(ctx, http.MethodGet, control.Path("streams", args[0]), nil, nil, &s); err != nil {
@@ -50,7 +50,7 @@ func (p *program) streamReplay() *cobra.Command {
 		from string
 	)
 	cmd := &cobra.Command{
-		Use: "replay STREAM --group FUNCTION [--from TIME|POSITION]", Short: "Have a function read a stream once more", Args: cobra.ExactArgs(1),
+		Use: "replay STREAM --group FUNCTION [--from TIME|POSITION]", Short: "Have a function read a stream once more", Args: exactly(1),
 		RunE: runs(func(ctx context.Context, args []string) (err error) {
 			if r.Position, err = strconv.ParseUint(from, 10, 64); err != nil {
 				if r.Time, err = time.Parse(time.RFC3339, from); err != nil {

@@ -12,7 +12,7 @@ import (
 func (p *program) suspendCommand() *cobra.Command {
 	var why control.Control
 	cmd := &cobra.Command{
-		Use: "suspend ID", Short: "Keep an instance from running; what arrives is kept", Args: cobra.ExactArgs(1),
+		Use: "suspend ID", Short: "Keep an instance from running; what arrives is kept", Args: exactly(1),
 		RunE: runs(func(ctx context.Context, args []string) error {
 			return p.tell(ctx, http.MethodPost, control.Path("instances", args[0], "suspend"), why, args[0]+" was suspended")
 		}),

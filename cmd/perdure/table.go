@@ -19,7 +19,7 @@ func (p *program) tableCommand() *cobra.Command {
 
 func (p *program) tableGet() *cobra.Command {
 	return &cobra.Command{
-		Use: "get TABLE [PARTITION/]ROW", Short: `Show a row; a "/" in a name is written %2F, a "%" %25`, Args: cobra.ExactArgs(2),
+		Use: "get TABLE [PARTITION/]ROW", Short: `Show a row; a "/" in a name is written %2F, a "%" %25`, Args: exactly(2),
 		RunE: runs(func(ctx context.Context, args []string) error {
 			key, err := table.ParseKey(args[1])
 			if err != nil {
@@ -41,7 +41,7 @@ func (p *program) tableScan() *cobra.Command {
 		limit             int
 	)
 	cmd := &cobra.Command{
-		Use: "scan TABLE", Short: "List rows in their order", Args: cobra.ExactArgs(1),
+		Use: "scan TABLE", Short: "List rows in their order", Args: exactly(1),
 	}
 	cmd.Flags().StringVar(&partition, "partition", "", "rows of this partition alone")
 	cmd.Flags().StringVar(&prefix, "prefix", "", "rows whose names begin so, in the partition")

@@ -12,7 +12,7 @@ import (
 func (p *program) terminateCommand() *cobra.Command {
 	var why control.Control
 	cmd := &cobra.Command{
-		Use: "terminate ID", Short: "End an instance at once, without its clean-up", Args: cobra.ExactArgs(1),
+		Use: "terminate ID", Short: "End an instance at once, without its clean-up", Args: exactly(1),
 		RunE: runs(func(ctx context.Context, args []string) error {
 			return p.tell(ctx, http.MethodPost, control.Path("instances", args[0], "terminate"), why, args[0]+" was terminated")
 		}),
