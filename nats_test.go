@@ -451,6 +451,72 @@ func TestNATSConfiguration(t *testing.T) {
 	}
 }
 
+// An event that the server does not allow waits, with those behind it, until it does.
+func TestTooLargeForTheServer(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t, func(o *natstest.Options) { o.MaxPayload = 1 << 10 })
+	c, log := onNATS(server, ""), &lockedBuffer{}
+	c.Logger = slog.New(slog.NewTextHandler(log, nil))
+	app := perduretest.Start(t, c, sensorParts()...)
+	sendReadings(app, "a", 1)
+	app.Unit(func(ctx context.Context) error {
+		return sensors.AppendEvents(ctx, stream.Event[reading]{Key: "large", Value: reading{strings.Repeat("x", 2<<10), 2}})
+	})
+	sendReadings(app, "a", 3)
+	wantSum(t, app, "a", 1)
+	if !strings.Contains(log.String(), "raise max_payload") {
+		t.Errorf("the log: %s", log)
+	}
+	server.Kill()
+	server.Change(func(o *natstest.Options) { o.MaxPayload = 1 << 20 })
+	server.Resume()
+	app.Advance(5 * time.Minute)
+	wantSum(t, app, "a", 1, 3)
+	wantSum(t, app, "large", 2)
+}
+
+// A stream that was removed is made anew, and a consumer too.
+func TestRemovedOnTheServer(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t, nil)
+	js := server.Connect()
+	c := onNATS(server, "")
+	c.Queues = queueOnNATS(server).Queues
+	app := perduretest.Start(t, c, append(sensorParts(), jobParts()...)...)
+	sendReadings(app, "a", 1)
+	sendJobs(app, "b", 1)
+	if err := errors.Join(js.DeleteStream(t.Context(), "PLANT"), js.DeleteConsumer(t.Context(), "JOBS", "perdure")); err != nil {
+		t.Fatal(err)
+	}
+	app.Kill()
+	app.Advance(5 * time.Minute)
+	sendReadings(app, "a", 2)
+	sendJobs(app, "b", 2)
+	wantSum(t, app, "a", 1, 2)
+	wantSum(t, app, "b", 1, 2)
+}
+
+// A queue that is full makes its senders wait.
+func TestQueueOnNATSIsFull(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t, nil)
+	c := perdure.Config{
+		Queues: map[string]string{"jobs": "nats://" + server.Host() + "/jobs?stream=JOBS&max_bytes=600"},
+		Logger: slog.New(slog.DiscardHandler),
+	}
+	sender := perduretest.Start(t, c, sums, jobs)
+	sendJobs(sender, "a", 1, 2, 3, 4, 5, 6)
+	if n := server.Messages(t.Context(), server.Connect(), "JOBS"); n == 0 || n == 6 {
+		t.Errorf("the server has %d of 6 messages", n)
+	}
+	app := perduretest.Start(t, c, jobParts()...)
+	for range 6 {
+		sender.Advance(time.Minute)
+		app.Settle()
+	}
+	wantSum(t, app, "a", 1, 2, 3, 4, 5, 6)
+}
+
 // What exists on the server is not changed; what differs is told.
 func TestNATSDoesNotChangeStreams(t *testing.T) {
 	t.Parallel()

@@ -153,12 +153,19 @@ func (m *mirror) add(u *unit.Unit, r received) error {
 
 // caughtUp implements reader.
 func (m *mirror) caughtUp(ctx context.Context) (bool, error) {
-	last, err := m.stream.GetLastMsgForSubject(ctx, m.Address.Subject)
+	last, err := m.lastMessage(ctx)
+	return err == nil && m.sequence.Load() >= last, err
+}
+
+// lastMessage returns the sequence number of the last message that is on the server; 0
+// without one.
+func (s *session) lastMessage(ctx context.Context) (uint64, error) {
+	last, err := s.stream.GetLastMsgForSubject(ctx, s.Address.Subject)
 	if errors.Is(err, js.ErrMsgNotFound) {
-		return true, nil
+		return 0, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("last message: %w", err)
+		return 0, fmt.Errorf("last message: %w", err)
 	}
-	return m.sequence.Load() >= last.Sequence, nil
+	return last.Sequence, nil
 }

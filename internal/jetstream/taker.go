@@ -197,12 +197,16 @@ func (t *taker) acknowledge(ctx context.Context, batch []js.Msg) {
 	all.Wait()
 }
 
-// caughtUp implements reader.
+// caughtUp implements reader. The consumer hears of a new message a little later than who
+// sent it, so the stream is asked first.
 func (t *taker) caughtUp(ctx context.Context) (bool, error) {
+	last, err := t.lastMessage(ctx)
+	if err != nil || last == 0 {
+		return err == nil, err
+	}
 	consumer, err := t.stream.Consumer(ctx, consumerName)
 	if err != nil {
 		return false, fmt.Errorf("state of the consumer: %w", err)
 	}
-	info := consumer.CachedInfo()
-	return info.NumPending == 0 && info.NumAckPending == 0, nil
+	return consumer.CachedInfo().AckFloor.Stream >= last, nil
 }

@@ -18,6 +18,9 @@ import (
 // readyTime bounds how long a server may take to start.
 const readyTime = 20 * time.Second
 
+// Options are the server's configuration.
+type Options = server.Options
+
 // Server is a NATS server that can be killed and started again on what it has stored. It
 // keeps its port.
 type Server struct {
@@ -28,7 +31,7 @@ type Server struct {
 
 // Start starts a server that runs until the test ends. Change, unless nil, changes its
 // configuration.
-func Start(t testing.TB, change func(*server.Options)) *Server {
+func Start(t testing.TB, change func(*Options)) *Server {
 	t.Helper()
 	s := &Server{t: t, opts: server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true,
@@ -41,6 +44,9 @@ func Start(t testing.TB, change func(*server.Options)) *Server {
 	t.Cleanup(s.Kill)
 	return s
 }
+
+// Change changes the configuration for the next Resume.
+func (s *Server) Change(change func(*Options)) { change(&s.opts) }
 
 // Resume starts the server after Kill.
 func (s *Server) Resume() {
