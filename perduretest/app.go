@@ -73,7 +73,9 @@ func (a *App) start() {
 	a.t.Helper()
 	for {
 		a.store = newMortal(a.memory, a.crash)
-		a.App = perdure.New(a.config)
+		c := a.config
+		c.Logger = slog.New(&lastWords{c.Logger.Handler(), a.store})
+		a.App = perdure.New(c)
 		a.App.Add(a.parts...)
 		err := a.App.Start(clock.With(store.With(a.t.Context(), a.store), a.clock))
 		if err == nil {

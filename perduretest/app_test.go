@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -168,6 +170,34 @@ func TestCrashEverywhere(t *testing.T) {
 	if runs < 8 { // at least the upload, its delivery, two turns and the event, lost and kept
 		t.Errorf("%d runs", runs)
 	}
+}
+
+// errorLog is a log that takes no failures.
+type errorLog struct {
+	slog.Handler
+	t *testing.T
+}
+
+func (l errorLog) Handle(_ context.Context, r slog.Record) error {
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "error" {
+			l.t.Errorf("logged: %s: %v", r.Message, a.Value)
+		}
+		return true
+	})
+	return nil
+}
+
+func (l errorLog) WithAttrs([]slog.Attr) slog.Handler { return l }
+
+// A process that was killed says no more.
+func TestNothingIsLoggedAfterACrash(t *testing.T) {
+	t.Parallel()
+	log := slog.New(errorLog{slog.NewTextHandler(io.Discard, nil), t})
+	perduretest.CrashEverywhere(t, perdure.Config{Logger: log}, parts, func(_ *testing.T, app *perduretest.App) {
+		app.Do("POST", "/orders", order{ID: "7"}).Want(201)
+		app.Advance(25 * time.Hour)
+	})
 }
 
 func TestFailures(t *testing.T) {
