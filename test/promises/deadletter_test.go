@@ -29,6 +29,7 @@ var (
 func TestDeadLettersAreVisibleAndSentAgain(t *testing.T) {
 	t.Parallel()
 	hook := newHook(t)
+	// One attempt more than an event needs that fails once in each of two lives.
 	w := newWorld(t, "PROMISES_ATTEMPTS=3", "PROMISES_HOOK="+hook.url, "PROMISES_SECRET="+hook.secret())
 	w.breaks(refused...)
 	w.send(load, keys...)

@@ -80,6 +80,7 @@ func newWorld(t *testing.T, env ...string) *world {
 	w.env = append(env, "PROMISES_BROKEN="+w.broken)
 	t.Cleanup(func() {
 		w.Kill()
+		w.senders.Wait()
 		if t.Failed() {
 			t.Logf("the app wrote:\n%s", w.Tail())
 		}
