@@ -15,7 +15,6 @@ import (
 	"gocloud.dev/gcerrors"
 
 	"github.com/perdure/perdure/internal/blobstore"
-	"github.com/perdure/perdure/internal/failpoint"
 )
 
 // hold is how long an object stays readable without a name: readers ask for it again
@@ -83,7 +82,6 @@ func (b *Bucket) Create(ctx context.Context, r io.Reader, limit int64) (key stri
 	if err != nil {
 		return "", 0, b.fault(ctx, "create object", err)
 	}
-	failpoint.Hit(failpoint.BlobNamed)
 	kept = true
 	return key, src.Size, nil
 }
