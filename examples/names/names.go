@@ -14,8 +14,10 @@ import (
 	"github.com/perdure/perdure/window"
 )
 
-// maxBatch bounds the names of one batch.
-const maxBatch = 1000
+const (
+	maxBatch = 1000 // names of one batch
+	maxName  = 100  // bytes of a name, which becomes a key
+)
 
 // Name is a name that somebody has.
 type Name string
@@ -84,6 +86,11 @@ type namesOut struct {
 func addNames(_ context.Context, in *namesIn) (*namesOut, error) {
 	if n := len(in.Batch.Names); n == 0 || n > maxBatch {
 		return nil, perdure.NewProblem(422, "names: want 1 to 1000 of them")
+	}
+	for _, name := range in.Batch.Names {
+		if name == "" || len(name) > maxName {
+			return nil, perdure.NewProblem(422, "names: want 1 to 100 bytes in each")
+		}
 	}
 	return &namesOut{Batch: &in.Batch}, nil
 }

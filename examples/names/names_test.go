@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,6 +97,8 @@ func TestBadBatches(t *testing.T) {
 	app := perduretest.Start(t, perdure.Config{}, quiet()...)
 	app.Do("POST", "/api/names", Batch{}).Want(422)
 	app.Do("POST", "/api/names", Batch{Names: make([]Name, maxBatch+1)}).Want(422)
+	app.Do("POST", "/api/names", Batch{Names: []Name{"Ada", ""}}).Want(422)
+	app.Do("POST", "/api/names", Batch{Names: []Name{Name(strings.Repeat("a", maxName+1))}}).Want(422)
 	app.Do("POST", "/api/names", map[string]any{"name": []string{"Ada"}}).Want(400)
 	app.Do("POST", "/api/names", "Ada").Want(415)
 }
