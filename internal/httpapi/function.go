@@ -36,10 +36,12 @@ func New[In, Out any](pattern string, fn func(context.Context, *In) (*Out, error
 		name:    pattern,
 		in:      reflect.TypeFor[In](),
 		out:     reflect.TypeFor[Out](),
-		call: func(ctx context.Context, in reflect.Value) (reflect.Value, error) {
+	}
+	if fn != nil {
+		f.call = func(ctx context.Context, in reflect.Value) (reflect.Value, error) {
 			out, err := fn(ctx, in.Interface().(*In))
 			return reflect.ValueOf(out), err
-		},
+		}
 	}
 	for _, o := range opts {
 		o(f)
@@ -101,6 +103,9 @@ func (f *Function) compile(cfg *Config) (*route, error) {
 	trig := binding.Trigger{Function: f.name, HTTP: true, Path: wildcards(rt.path)}
 	if rt.method == http.MethodGet || rt.method == http.MethodHead {
 		trig.NoBody = "a " + rt.method + " request has none"
+	}
+	if f.call == nil {
+		return nil, fmt.Errorf("function %s: is nil", f.name)
 	}
 	if f.maxBody < 0 {
 		err = fmt.Errorf("function %s: MaxBody is negative", f.name)

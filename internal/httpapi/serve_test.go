@@ -349,6 +349,7 @@ func TestRegisterMistakes(t *testing.T) {
 		"wildcard":       {[]*httpapi.Function{httpapi.New("POST /{a", ok)}, `function POST /{a: `},
 		"twice":          {[]*httpapi.Function{httpapi.New("POST /x", ok), httpapi.New("POST /x", ok)}, `function POST /x: POST /x and POST /x have this name`},
 		"conflict":       {[]*httpapi.Function{httpapi.New("POST /{a}", ok), httpapi.New("POST /{b}", ok)}, `conflicts with pattern`},
+		"no function":    {[]*httpapi.Function{httpapi.New[struct{}, struct{}]("POST /x", nil)}, `function POST /x: is nil`},
 		"negative":       {[]*httpapi.Function{httpapi.New("POST /x", ok, httpapi.MaxBody(-1))}, `MaxBody is negative`},
 		"binding":        {[]*httpapi.Function{httpapi.New("POST /{id}", func(context.Context, *wrong) (*struct{}, error) { return nil, nil }, httpapi.Named("approve"))}, `function approve: field Meta: no resource named "metdata"; did you mean "metadata"?`},
 		"bound, no unit": {[]*httpapi.Function{httpapi.New("POST /{id}", approve, httpapi.NoUnit())}, `has no unit of work, so no field can be bound`},
