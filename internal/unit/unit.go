@@ -22,7 +22,7 @@ import (
 // The errors a unit answers. The root package exports them again.
 var (
 	// ErrNoUnit: a resource was used with a context that carries no unit.
-	ErrNoUnit = errors.New("perdure: no unit of work in this context")
+	ErrNoUnit = errors.New("perdure: no unit of work in this context: functions without NoUnit have one, App.Unit opens one")
 	// ErrUnitClosed: the unit has ended, by commit, failure or timeout.
 	ErrUnitClosed = errors.New("perdure: unit of work has ended")
 	// ErrInsideUnit: an operation that waits for something which cannot exist
