@@ -562,6 +562,24 @@ func TestNATSCredentialsStaySecret(t *testing.T) {
 	}
 }
 
+// A user with a password gets in, one with a wrong password waits outside.
+func TestNATSLogin(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t, func(o *natstest.Options) { o.Username, o.Password = "user", "pa55/word" })
+	for password, want := range map[string][]int{"pa55%2Fword": {1}, "wr0ng": nil} {
+		log := &lockedBuffer{}
+		app := perduretest.Start(t, perdure.Config{
+			Streams: map[string]string{"sensors": "nats://user:" + password + "@" + server.Host() + "/plant?stream=PLANT"},
+			Logger:  slog.New(slog.NewTextHandler(log, nil)),
+		}, sensorParts()...)
+		sendReadings(app, "a", 1)
+		wantSum(t, app, "a", want...)
+		if text := log.String(); strings.Contains(text, "pa55") || strings.Contains(text, "wr0ng") {
+			t.Errorf("the log: %s", text)
+		}
+	}
+}
+
 // lockedBuffer is a buffer for several goroutines.
 type lockedBuffer struct {
 	mu sync.Mutex
