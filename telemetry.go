@@ -82,14 +82,14 @@ func (r *running) observe() error {
 		gauge("perdure.stream.lag", "{event}", "Events of a stream that a function has still to read.", func(set set) error {
 			lags, err := r.lags()
 			for reader, lag := range lags {
-				set(float64(lag.events), attribute.String("stream", reader.stream), function(reader.function))
+				set(float64(lag.events), attribute.String("perdure.stream", reader.stream), function(reader.function))
 			}
 			return err
 		}),
 		gauge("perdure.stream.age", "s", "How long the oldest event that a function has still to read has waited.", func(set set) error {
 			lags, err := r.lags()
 			for reader, lag := range lags {
-				set(r.since(lag.oldest), attribute.String("stream", reader.stream), function(reader.function))
+				set(r.since(lag.oldest), attribute.String("perdure.stream", reader.stream), function(reader.function))
 			}
 			return err
 		}),

@@ -79,7 +79,7 @@ func TestMetricsAreShown(t *testing.T) {
 		`perdure_commit_group_size_count`,
 		`perdure_commit_duration_seconds_count`,
 		`perdure_function_depth{perdure_function="queue/traced-queue"} 0`,
-		`perdure_stream_lag{perdure_function="from-stream",stream="traced-stream"} 0`,
+		`perdure_stream_lag{perdure_function="from-stream",perdure_stream="traced-stream"} 0`,
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %s in the metrics", want)

@@ -222,6 +222,12 @@ func TestFailures(t *testing.T) {
 		t.Errorf("dead letters: %+v", letters)
 	}
 	app.Do("GET", "/nowhere", nil).Want(404)
+
+	alone := perduretest.Start(t, perdure.Config{}, perdure.HTTP("POST /alone", func(context.Context, *struct{}) (*struct{}, error) {
+		return nil, nil
+	}, perdure.NoUnit()))
+	alone.Do("POST", "/alone", nil).Want(400)
+	alone.Do("POST", "/alone", nil, "Idempotency-Key", "").Want(204)
 }
 
 func ExampleApp() {

@@ -47,7 +47,7 @@ func (s settings) parts() []perdure.Part {
 	// A name whose commit took long is late, and corrects the count.
 	fiveSeconds := window.Tumbling(5*time.Second, window.Lateness(time.Minute))
 	return []perdure.Part{
-		RawNames, Counts,
+		RawNames,
 		perdure.OnTimer("make-names", "@every 1s", s.makeNames, perdure.CatchUpNone),
 		perdure.HTTP("POST /api/names", addNames, perdure.Summary("Count names of your own")),
 		perdure.OnQueue(NewNames, saveNames),

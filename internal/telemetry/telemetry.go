@@ -127,14 +127,12 @@ const (
 	Request Kind = "request"
 	// Activity is an attempt of an activity.
 	Activity Kind = "activity"
-	// Turn is a turn of an orchestration.
-	Turn Kind = "orchestration"
 )
 
 // spanKinds are what OpenTelemetry calls them.
 var spanKinds = map[Kind]trace.SpanKind{
 	Function: trace.SpanKindConsumer, Request: trace.SpanKindServer,
-	Activity: trace.SpanKindInternal, Turn: trace.SpanKindInternal,
+	Activity: trace.SpanKindInternal,
 }
 
 // Begin begins a span of what is run under name, as a part of the trace that headers
