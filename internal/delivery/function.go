@@ -105,10 +105,11 @@ func (f *function) blocked(now time.Time) (until time.Time, blocked bool) {
 
 // suspect returns the first of those that are to be run alone.
 func (f *function) suspect() (ref, bool) {
-	if len(f.suspects) == 0 || f.isBusy(f.suspects[0].Lane) {
+	if len(f.suspects) == 0 {
 		return ref{}, false
 	}
-	return f.suspects[0], true
+	first := f.suspects[0]
+	return first, f.running[first.ID] == nil && !f.isBusy(first.Lane)
 }
 
 // next takes out the delivery that is to be run next: of the first that is ready and

@@ -71,6 +71,54 @@ func TestSuspectsRunAlone(t *testing.T) {
 	}
 }
 
+// Suspects that wait for each other are found anew by each search of the store.
+func TestSuspectsAreKnownOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	path := filepath.Join(t.TempDir(), "running.journal")
+	running := make(chan struct{})
+	never := delivery.Policy{Timeout: -1}
+	withJournal := func(c *delivery.Config) { c.Journal = journal(t, path) }
+	w.start(withJournal, delivery.Function{
+		Name: "f", Topics: []string{"t"}, Policy: never,
+		Handle: func(context.Context, *delivery.Delivery) error {
+			running <- struct{}{}
+			select {}
+		},
+	})
+	const suspects, searches = 5, 20
+	w.publish("t", "1", "2", "3", "4", "5")
+	for range suspects {
+		<-running
+	}
+
+	release, innocent := make(chan struct{}), make(chan struct{})
+	w.start(withJournal, delivery.Function{
+		Name: "f", Topics: []string{"t"}, Policy: never,
+		Handle: func(ctx context.Context, d *delivery.Delivery) error {
+			if d.ProcessDeaths > 0 {
+				<-release
+			} else {
+				innocent <- struct{}{}
+			}
+			return handle(ctx, d)
+		},
+	})
+	for i := range searches {
+		w.clock.Advance(time.Minute)
+		w.publish("t", fmt.Sprint("innocent", i))
+		<-innocent
+	}
+	if n := w.InMemory("f"); n > 3*suspects { // those that wait, and those that were just found
+		t.Errorf("memory knows of %d deliveries, want those of %d suspects", n, suspects)
+	}
+	close(release)
+	w.settle()
+	for i := range suspects {
+		w.expect("handled", w.handled(fmt.Sprint(i+1)), 1)
+	}
+}
+
 // The environment of a child process that runs functions on the store in a
 // folder.
 const envFolder = "DELIVERY_TEST_FOLDER"

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"slices"
 	"time"
 
 	"github.com/perdure/perdure/internal/records"
@@ -117,7 +118,9 @@ func (d *Dispatcher) finish(f *function, r *run, res result) {
 		d.faults = 0
 		r.again = append(r.again, res.at)
 	case suspect:
-		f.suspects = append(f.suspects, r.head)
+		if !slices.Contains(f.suspects, r.head) { // a search of the store finds it anew
+			f.suspects = append(f.suspects, r.head)
+		}
 	case storeFailed:
 		r.again = append(r.again, r.at)
 		d.pause(f.Name, res.err)
