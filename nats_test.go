@@ -307,7 +307,6 @@ func sendJobs(app *perduretest.App, sensor string, values ...int) {
 func TestQueueOnNATS(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t, nil)
-	js := server.Connect()
 	app := perduretest.Start(t, queueOnNATS(server), jobParts()...)
 	sendJobs(app, "a", 1, 2)
 	wantSum(t, app, "a", 1, 2)
@@ -319,7 +318,7 @@ func TestQueueOnNATS(t *testing.T) {
 	app.Advance(time.Minute)
 	wantSum(t, app, "a", 1, 2, 3)
 	wantSum(t, app, "b", 4)
-	js = server.Connect()
+	js := server.Connect()
 	if _, err := js.Publish(t.Context(), "jobs", []byte(`{"sensor":"foreign","value":5}`)); err != nil {
 		t.Fatal(err)
 	}
