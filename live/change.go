@@ -54,12 +54,17 @@ func (e *Endpoint) read(ev *records.Event) (*change, error) {
 	return c, nil
 }
 
-// rowOf decodes a row; nil for none, or for one that is no T any more: nobody who
-// filters can be shown it.
-func (e *Endpoint) rowOf(data []byte) any {
+// rowOf decodes a row; nil for none, or for one that is no T any more, or whose decoding
+// panics: nobody who filters can be shown it.
+func (e *Endpoint) rowOf(data []byte) (row any) {
 	if data == nil {
 		return nil
 	}
+	defer func() {
+		if recover() != nil {
+			row = nil
+		}
+	}()
 	row, err := e.decode(data)
 	if err != nil {
 		return nil

@@ -10,3 +10,6 @@ func ParsePlace(id string) (again string, ok bool) {
 	p, ok := parsePlace(id)
 	return p.String(), ok
 }
+
+// RowOf decodes a row.
+func (e *Endpoint) RowOf(data []byte) any { return e.rowOf(data) }

@@ -377,3 +377,16 @@ func TestScript(t *testing.T) {
 		t.Errorf("answered %d to a request with the tag", w.Code)
 	}
 }
+
+// bomb panics when it is decoded.
+type bomb struct{}
+
+func (*bomb) UnmarshalJSON([]byte) error { panic("bomb") }
+
+// TestRowThatPanics: a row that cannot be decoded does no harm to the app.
+func TestRowThatPanics(t *testing.T) {
+	t.Parallel()
+	if row := live.Table("GET /bombs", table.Of[bomb]("bombs")).RowOf([]byte("{}")); row != nil {
+		t.Errorf("got %v", row)
+	}
+}

@@ -241,3 +241,19 @@ func ExampleApp() {
 	fmt.Printf("%T\n", test)
 	// Output: func(*testing.T)
 }
+
+func TestFire(t *testing.T) {
+	t.Parallel()
+	type tickIn struct {
+		Tick perdure.Tick `body:""`
+	}
+	app := perduretest.Start(t, perdure.Config{}, orders,
+		perdure.OnTimer("nightly", "0 3 * * *", func(ctx context.Context, in *tickIn) (*struct{}, error) {
+			return nil, orders.Put(ctx, "tick", &order{State: in.Tick.Scheduled.Format(time.TimeOnly)})
+		}))
+	app.Fire("timer/nightly", perdure.Tick{Name: "nightly", Scheduled: app.Now().Add(3 * time.Hour)})
+	if o := read(app, "tick"); o.State != "03:00:00" {
+		t.Errorf("the function wrote %+v", o)
+	}
+	app.WantNoDeadLetters()
+}

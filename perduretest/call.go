@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/internal/records"
 	"github.com/perdure/perdure/internal/unit"
 )
 
@@ -172,4 +173,23 @@ func (a *App) WantNoDeadLetters() {
 	if err := errors.Join(errs...); err != nil {
 		a.t.Fatalf("events were given up: %v", err)
 	}
+}
+
+// Fire runs a function by hand, as if its trigger had brought the event: a perdure.Tick
+// for a timer ("timer/NAME"), a message for a queue ("queue/NAME"), a blob.Event for a
+// blob. Function is the name that dead letters show. The event is sent as JSON, and
+// handled by the function's policy. Events of streams are appended to them instead.
+func (a *App) Fire(function string, event any) {
+	a.t.Helper()
+	payload, err := json.Marshal(event)
+	if err != nil {
+		a.t.Fatalf("perduretest: fire %s: %v", function, err)
+	}
+	a.Unit(func(ctx context.Context) error {
+		u, err := unit.From(ctx)
+		if err != nil {
+			return err
+		}
+		return u.Env().Deliver(u, &records.Delivery{Function: function, Topic: "by hand", Event: payload})
+	})
 }
