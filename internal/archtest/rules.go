@@ -82,6 +82,8 @@ var rules = ruleset{
 				"internal/poison",
 				"internal/telemetry",
 				"internal/archtest",
+				"auth",
+				"internal/keystore",
 			},
 		},
 		{
@@ -137,6 +139,16 @@ var rules = ruleset{
 				"queue",
 				"blob/s3",
 				"blob/azure",
+				"mail",
+			},
+		},
+		{
+			name: "services",
+			why:  "what an app can offer beside its functions: they speak to resources, never to each other, and the root wires them",
+			packages: []string{
+				"auth/login",
+				"identity",
+				"identity/internal/directory",
 			},
 		},
 		{

@@ -1,0 +1,19 @@
+package directory
+
+import (
+	"time"
+
+	"github.com/perdure/perdure/table"
+)
+
+// Role is a named set of permissions.
+type Role struct {
+	ID          string          `json:"id"` // "rol_…"
+	Name        string          `json:"name"`
+	Description string          `json:"description,omitempty"`
+	Permissions []APIPermission `json:"permissions,omitempty"`
+	CreatedAt   time.Time       `json:"created_at"`
+}
+
+// Roles are the roles, by id.
+var Roles = table.Of[Role]("perdure.roles")
