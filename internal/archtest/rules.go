@@ -81,6 +81,7 @@ var rules = ruleset{
 				"internal/store",
 				"internal/poison",
 				"internal/telemetry",
+				"internal/problem",
 				"internal/archtest",
 				"auth",
 				"internal/keystore",
@@ -155,7 +156,7 @@ var rules = ruleset{
 			name: "wiring",
 			why:  "what the root is made of: binding of structs, the HTTP side, windows, and what errors become there",
 			packages: []string{
-				"internal/problem",
+				"internal/failure",
 				"internal/binding",
 				"internal/httpapi",
 				"internal/control",
@@ -199,6 +200,7 @@ var rules = ruleset{
 	},
 
 	beside: []beside{
+		{"auth", "internal/problem", "a request that is refused is answered by a problem"},
 		{"internal/store/memory", "internal/store/internal/local", "both local stores share their commit loop"},
 		{"internal/store/pebble", "internal/store/internal/local", "both local stores share their commit loop"},
 		{"internal/blobstore/drivertest", "internal/blobstore", "what every driver must do, as tests"},
@@ -214,9 +216,9 @@ var rules = ruleset{
 		{"durable/durabletest", "durable", "the test kit of orchestrations"},
 		{"window", "table", "results become rows"},
 		{"live", "table", "what is pushed are the rows of a table"},
-		{"internal/binding", "internal/problem", "a value that cannot be bound is answered as a problem"},
-		{"internal/httpapi", "internal/problem", "errors are answered as problems"},
-		{"internal/control", "internal/problem", "errors are answered as problems"},
+		{"internal/httpapi", "internal/failure", "errors are answered as problems"},
+		{"internal/control", "internal/failure", "errors are answered as problems"},
+		{"internal/binding", "internal/failure", "its tests look at the answers"},
 		{"internal/control", "internal/httpapi", "where nothing is, the answer is as everywhere"},
 		{"internal/httpapi", "internal/binding", "a function's request and answer are bound"},
 		{"examples/fileapprover", "examples/fileapprover/analysis", "parts of one example"},

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/perdure/perdure/internal/binding"
-	"github.com/perdure/perdure/internal/problem"
+	"github.com/perdure/perdure/internal/failure"
 	"github.com/perdure/perdure/internal/resource"
 	"github.com/perdure/perdure/internal/unit"
 )
@@ -70,7 +70,7 @@ func TestKeysOfBoundFields(t *testing.T) {
 	}
 	if _, err := decode[chain](t, fx, post("id"), pathRequest("id", "nobody")); err == nil {
 		t.Error("a needed row was found by a key without a value")
-	} else if p, _ := problem.Of(err, ""); p.Status != 404 {
+	} else if p, _ := failure.Problem(err, ""); p.Status != 404 {
 		t.Errorf("got %v, want 404", err)
 	}
 	type out struct {
@@ -130,7 +130,7 @@ func TestItems(t *testing.T) {
 	}
 	if err := store[struct{}](t, fx, post("id"), req, &out{Rows: []row{{}}}); err == nil || !strings.Contains(err.Error(), "{item.owner} is needed") {
 		t.Errorf("an element without a key: %v", err)
-	} else if p, hidden := problem.Of(err, ""); !hidden || p.Status != 500 {
+	} else if p, hidden := failure.Problem(err, ""); !hidden || p.Status != 500 {
 		t.Errorf("it is the caller's fault: %v", p)
 	}
 }

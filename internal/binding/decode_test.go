@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/perdure/perdure/internal/binding"
-	"github.com/perdure/perdure/internal/problem"
+	"github.com/perdure/perdure/internal/failure"
 	"github.com/perdure/perdure/internal/resource"
 )
 
@@ -49,7 +49,7 @@ func newRequest(method, target, contentType, body string) *http.Request {
 // the text.
 func wantProblem(t *testing.T, err error, status int, text string) {
 	t.Helper()
-	p, _ := problem.Of(err, "id")
+	p, _ := failure.Problem(err, "id")
 	if err == nil || p.Status != status || !strings.Contains(p.Detail, text) {
 		t.Errorf("got %v\nwant status %d with %q", err, status, text)
 	}

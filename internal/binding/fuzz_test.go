@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/perdure/perdure/internal/binding"
-	"github.com/perdure/perdure/internal/problem"
+	"github.com/perdure/perdure/internal/failure"
 )
 
 type fuzzJSON struct {
@@ -49,7 +49,7 @@ func FuzzDecode(f *testing.F) {
 			if err == nil {
 				return
 			}
-			if p, hidden := problem.Of(err, ""); hidden || p.Status < 400 || p.Status > 499 {
+			if p, hidden := failure.Problem(err, ""); hidden || p.Status < 400 || p.Status > 499 {
 				t.Fatalf("a request is refused with %d: %v", p.Status, err)
 			}
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/perdure/perdure/internal/delivery"
 	"github.com/perdure/perdure/internal/engine"
+	"github.com/perdure/perdure/internal/failure"
 	"github.com/perdure/perdure/internal/httpapi"
 	"github.com/perdure/perdure/internal/problem"
 	"github.com/perdure/perdure/internal/records"
@@ -184,7 +185,7 @@ func (s *server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		}
 	}
 	id := uuid.NewString()
-	p, hidden := problem.Of(err, id)
+	p, hidden := failure.Problem(err, id)
 	if hidden {
 		s.Log.Error("a control request failed", "method", r.Method, "path", r.URL.Path, "id", id, "error", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/perdure/perdure/internal/binding"
+	"github.com/perdure/perdure/internal/failure"
 	"github.com/perdure/perdure/internal/problem"
 	"github.com/perdure/perdure/internal/store"
 	"github.com/perdure/perdure/internal/unit"
@@ -161,7 +162,7 @@ func (rt *route) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	id := rand.Text()
-	p, hidden := problem.Of(err, id)
+	p, hidden := failure.Problem(err, id)
 	if hidden {
 		attrs := []any{"id", id, "error", err}
 		var panicked *panicError

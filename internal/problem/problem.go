@@ -1,8 +1,7 @@
 // Package problem answers failed HTTP requests with problem details (RFC 9457).
 //
-// An Error is what user code returns to choose the answer. Of turns any other
-// error into one: the errors of units and resources become the status that fits
-// them; everything else is 500 and says nothing of its cause.
+// An Error is what user code returns to choose the answer. What other errors become,
+// package httpapi decides.
 package problem
 
 import (
