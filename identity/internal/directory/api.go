@@ -29,6 +29,9 @@ type API struct {
 	TokenDialect string `json:"token_dialect,omitempty"`
 	// SkipConsent spares users the consent page for applications of the first party.
 	SkipConsent bool `json:"skip_consent_for_verifiable_first_party_clients"`
+	// Introspectors are the client ids of the applications that may ask what tokens for it mean
+	// (RFC 7662), besides the one that a token was issued to.
+	Introspectors []string `json:"introspectors,omitempty"`
 	// System marks the management API, which cannot be deleted.
 	System    bool      `json:"is_system"`
 	CreatedAt time.Time `json:"created_at"`
