@@ -3,6 +3,9 @@ package auth
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -17,54 +20,65 @@ func (p Policy) Decide(ctx context.Context, who *Principal, resource any) Decisi
 	case all, either:
 		p.combine(ctx, who, resource, &d)
 	case not:
-		inner := p.children[0].Decide(ctx, who, resource)
-		d.Children = []Decision{inner}
-		switch {
-		case who == nil:
-			d.Verdict, d.Reason = Denied, "nobody is known"
-		case inner.Verdict == Allowed:
-			d.Verdict, d.Reason = Denied, inner.Policy+" applies"
-		default:
-			d.Verdict = Allowed - inner.Verdict
-		}
+		p.negate(ctx, who, resource, &d)
 	default:
 		p.require(ctx, who, resource, &d)
 	}
 	return d
 }
 
-// combine decides All and Any.
+// combine decides All and Any: All is the least of its parts, Any the greatest, and the
+// extreme ends the search. Of what is denied, the parts are asked that cost nothing, so that the
+// answer names all rights that are missing and not the first alone.
 func (p Policy) combine(ctx context.Context, who *Principal, resource any, d *Decision) {
-	// All is the least of its parts, Any the greatest; the extreme ends the search.
-	least := p.kind == all
-	d.Verdict = Denied
-	if least {
-		d.Verdict = Allowed
+	if p.kind == all {
+		d.Verdict, d.every = Allowed, true
 	}
 	for _, child := range p.children {
+		if p.kind == all && d.Verdict == Denied && child.asks() {
+			continue
+		}
 		one := child.Decide(ctx, who, resource)
 		d.Children = append(d.Children, one)
-		if least {
+		if p.kind == all {
 			d.Verdict = min(d.Verdict, one.Verdict)
 		} else {
 			d.Verdict = max(d.Verdict, one.Verdict)
 		}
-		if one.Verdict == Denied {
-			d.Missing = append(d.Missing, one.Missing...)
-		}
-		if least && d.Verdict == Denied || !least && d.Verdict == Allowed {
+		if p.kind == either && d.Verdict == Allowed {
 			break
 		}
 	}
-	if d.Verdict != Denied {
-		d.Missing = nil
+	for _, one := range d.Children {
+		if d.Verdict == Denied {
+			d.miss(one.Missing...)
+		}
+		if d.Verdict == Undecided && d.Err == nil {
+			d.Err = one.Err
+		}
 	}
 }
+
+// negate decides Not.
+func (p Policy) negate(ctx context.Context, who *Principal, resource any, d *Decision) {
+	if who == nil {
+		d.Reason = nobody
+		return
+	}
+	inner := p.children[0].Decide(ctx, who, resource)
+	d.Children = []Decision{inner}
+	d.Verdict, d.Err = Allowed-inner.Verdict, inner.Err
+	if d.Verdict == Denied {
+		d.Reason = "refused since this applies: " + inner.Policy
+	}
+}
+
+const nobody = "nobody is known"
 
 // require decides a requirement.
 func (p Policy) require(ctx context.Context, who *Principal, resource any, d *Decision) {
 	if who == nil {
-		d.Verdict, d.Reason = Denied, "nobody is known"
+		d.Reason = nobody
 		return
 	}
 	switch p.kind {
@@ -75,18 +89,11 @@ func (p Policy) require(ctx context.Context, who *Principal, resource any, d *De
 	case scope:
 		p.every("scope", who.HasScope, d)
 	case role:
-		for _, name := range p.args {
-			if who.HasRole(name) {
-				d.Verdict = Allowed
-				return
-			}
-			d.Missing = append(d.Missing, "role "+name)
-		}
-		d.Reason = "the role " + strings.Join(p.args, " or ") + " is needed"
+		p.some("role", who.HasRole, d)
 	case claim:
 		p.claim(who, d)
 	default:
-		d.Verdict, d.Reason = p.check(ctx, who, resource)
+		p.ask(ctx, who, resource, d)
 	}
 }
 
@@ -96,35 +103,87 @@ func (p Policy) every(noun string, has func(string) bool, d *Decision) {
 	for _, name := range p.args {
 		if !has(name) {
 			missing = append(missing, name)
-			d.Missing = append(d.Missing, noun+" "+name)
+			d.miss(noun + " " + name)
 		}
 	}
 	if len(missing) == 0 {
 		d.Verdict = Allowed
 		return
 	}
-	d.Reason = "the " + noun + " " + strings.Join(missing, " and ") + " is needed"
+	d.Reason = needed(noun, missing, " and ")
+}
+
+// some decides a requirement of one of the names.
+func (p Policy) some(noun string, has func(string) bool, d *Decision) {
+	if slices.ContainsFunc(p.args, has) {
+		d.Verdict = Allowed
+		return
+	}
+	for _, name := range p.args {
+		d.miss(noun + " " + name)
+	}
+	d.Reason = needed(noun, p.args, " or ")
+}
+
+func needed(noun string, names []string, between string) string {
+	switch {
+	case len(names) == 0:
+		return "no " + noun + " is enough"
+	case len(names) > 1 && between == " and ":
+		return "the " + noun + "s " + strings.Join(names, between) + " are needed"
+	}
+	return "the " + noun + " " + strings.Join(names, between) + " is needed"
 }
 
 func (p Policy) claim(who *Principal, d *Decision) {
-	value, ok := who.Claims[p.text]
-	if list, is := value.([]any); is {
-		for _, one := range list {
-			if jsonText(one) == p.args[0] {
-				d.Verdict = Allowed
-				return
-			}
-		}
-	} else if ok && jsonText(value) == p.args[0] {
+	value, ok := lookUp(who.Claims, p.text)
+	met := ok && jsonText(value) == p.args[0]
+	if list, is := value.([]any); is && !met {
+		met = slices.ContainsFunc(list, func(one any) bool { return jsonText(one) == p.args[0] })
+	}
+	if met {
 		d.Verdict = Allowed
 		return
 	}
 	d.Reason = "the claim " + p.text + " must be " + p.args[0]
 }
 
-// Why says in one line for whose want the policy denied; empty unless it did.
+// ask decides a requirement by the user's func.
+func (p Policy) ask(ctx context.Context, who *Principal, resource any, d *Decision) {
+	d.Verdict = Undecided
+	if p.kind == resourceBased {
+		if resource == nil {
+			d.Reason = fmt.Sprintf("%s depends on a %v", p.text, p.resource)
+			return
+		}
+		if !p.fits(resource) { // not denied: Not would make an allowance of it
+			d.Reason = fmt.Sprintf("%s depends on a %v, and is asked about a %T", p.text, p.resource, resource)
+			return
+		}
+	}
+	err := p.check(ctx, who, resource)
+	switch {
+	case err == nil:
+		d.Verdict = Allowed
+	case errors.Is(err, ErrCannotTell), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		d.Reason, d.Err = "it could not be found out: "+p.text, err
+	default:
+		d.Verdict, d.Reason = Denied, err.Error()
+	}
+}
+
+// miss adds rights that are missing.
+func (d *Decision) miss(rights ...string) {
+	for _, one := range rights {
+		if !slices.Contains(d.Missing, one) {
+			d.Missing = append(d.Missing, one)
+		}
+	}
+}
+
+// Why says in one line for whose want the policy does not allow; empty if it allows.
 func (d Decision) Why() string {
-	if d.Verdict != Denied {
+	if d.Verdict == Allowed {
 		return ""
 	}
 	if d.Reason != "" {
@@ -132,23 +191,38 @@ func (d Decision) Why() string {
 	}
 	var reasons []string
 	for _, child := range d.Children {
-		if why := child.Why(); why != "" {
+		if child.Verdict != d.Verdict { // a denial is explained by denials, a doubt by doubts
+			continue
+		}
+		if why := child.Why(); why != "" && !slices.Contains(reasons, why) {
 			reasons = append(reasons, why)
 		}
 	}
 	if len(reasons) == 0 {
 		return d.Policy + " is needed"
 	}
-	return strings.Join(reasons, ", or ")
+	return strings.Join(reasons, d.between())
 }
 
-// MarshalJSON implements json.Marshaler.
-func (d Decision) MarshalJSON() ([]byte, error) {
-	type plain Decision
-	return json.Marshal(struct {
-		Verdict string `json:"verdict"`
-		plain
-	}{d.Verdict.String(), plain(d)})
+// between is the word between the reasons of a combination. The parts of Any say that one of them
+// is needed, those of All that each is.
+func (d Decision) between() string {
+	if d.every {
+		return ", and "
+	}
+	return ", or "
+}
+
+// canonical is jsonText of a value as it comes out of JSON: a struct is a map then, in the order
+// of its names.
+func canonical(v any) string {
+	decoder := json.NewDecoder(strings.NewReader(jsonText(v)))
+	decoder.UseNumber()
+	var plain any
+	if decoder.Decode(&plain) != nil {
+		return ""
+	}
+	return jsonText(plain)
 }
 
 // jsonText writes a value as JSON; empty when it has none.

@@ -16,9 +16,11 @@ type Policy struct {
 	kind kind
 	text string // of a requirement: its name
 	args []string
-	// check decides a requirement. A resource that is not there yet is noResource.
-	check    func(ctx context.Context, p *Principal, resource any) (Verdict, string)
-	resource reflect.Type // of a Resource
+	// check decides a requirement: nil allows. A Resource has its type, and fits, which tells
+	// whether a resource is of it.
+	check    func(ctx context.Context, p *Principal, resource any) error
+	resource reflect.Type
+	fits     func(resource any) bool
 	children []Policy
 }
 
@@ -41,7 +43,8 @@ const (
 // Verdict is the answer of a policy.
 type Verdict int
 
-// The verdicts. Undecided is the answer of a policy about a resource without one.
+// The verdicts. Undecided is the answer of a policy about a resource without one, and of one
+// that could not find out.
 const (
 	Denied Verdict = iota
 	Undecided
@@ -49,14 +52,33 @@ const (
 )
 
 // String returns "denied", "undecided" or "allowed".
-func (v Verdict) String() string { return [...]string{"denied", "undecided", "allowed"}[v] }
+func (v Verdict) String() string {
+	if v < Denied || v > Allowed {
+		return fmt.Sprintf("verdict %d", int(v))
+	}
+	return [...]string{"denied", "undecided", "allowed"}[v]
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (v Verdict) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (v *Verdict) UnmarshalText(text []byte) error {
+	for *v = Denied; *v <= Allowed; *v++ {
+		if v.String() == string(text) {
+			return nil
+		}
+	}
+	*v = Denied
+	return fmt.Errorf("auth: no verdict is called %q", text)
+}
 
 // Decision is the answer of a policy and its explanation.
 type Decision struct {
 	// Policy is the policy that decided, as Policy.String writes it.
 	Policy string `json:"policy"`
-	// Verdict is the answer.
-	Verdict Verdict `json:"-"`
+	// Verdict is the answer. What is not allowed is to be refused, also if it is undecided.
+	Verdict Verdict `json:"verdict"`
 	// Reason says why a requirement is not met; empty when it is, and for combinations.
 	Reason string `json:"reason,omitempty"`
 	// Missing are the permissions, scopes and roles for whose want it was denied, such as
@@ -64,6 +86,11 @@ type Decision struct {
 	Missing []string `json:"missing,omitempty"`
 	// Children are the decisions of the policies that were combined, as far as they were asked.
 	Children []Decision `json:"children,omitempty"`
+	// Err is why a policy could not find out (ErrCannotTell), if that left it undecided.
+	// It is for the log, not for the caller.
+	Err error `json:"-"`
+
+	every bool // of All: each of the children is needed
 }
 
 // Anonymous is the policy that allows everybody.
@@ -72,53 +99,40 @@ func Anonymous() Policy { return Policy{} }
 // Authenticated requires a principal, whoever it is.
 func Authenticated() Policy { return Policy{kind: authenticated} }
 
-// Permission requires each of the permissions.
+// Permission requires each of the permissions. Without any it is Authenticated.
 func Permission(names ...string) Policy { return Policy{kind: permission, args: slices.Clone(names)} }
 
-// Scope requires each of the scopes.
+// Scope requires each of the scopes. Without any it is Authenticated.
 func Scope(names ...string) Policy { return Policy{kind: scope, args: slices.Clone(names)} }
 
-// Role requires one of the roles.
+// Role requires one of the roles. Without any it denies.
 func Role(names ...string) Policy { return Policy{kind: role, args: slices.Clone(names)} }
 
 // Claim requires a claim with a value, or a claim that is a list with that element. Values are compared
-// as JSON writes them.
+// as JSON writes them. A dot leads into objects, unless a claim has the whole name: "realm_access.roles".
 func Claim(name string, value any) Policy {
-	return Policy{kind: claim, text: name, args: []string{jsonText(value)}}
+	return Policy{kind: claim, text: name, args: []string{canonical(value)}}
 }
 
 // Func requires what fn says: nil allows, an error denies and is the reason, which the
-// caller is told. The name stands in explanations.
+// caller is told; one that matches ErrCannotTell leaves it undecided. It is not asked about nobody.
+// The name stands in explanations.
 func Func(name string, fn func(ctx context.Context, p *Principal) error) Policy {
-	return Policy{kind: function, text: name, check: func(ctx context.Context, p *Principal, _ any) (Verdict, string) {
-		return verdictOf(fn(ctx, p))
+	return Policy{kind: function, text: name, check: func(ctx context.Context, p *Principal, _ any) error {
+		return fn(ctx, p)
 	}}
 }
 
-// Resource requires what fn says of the principal and a resource of type T: nil allows, an error denies
-// and is the reason, which the caller is told. The name stands in explanations. On a function of an app, T is its
-// input, which is asked when it has been filled.
+// Resource is Func about the principal and a resource of type T. Without a resource, or with one of another type,
+// it is undecided. On a function of an app, T is its input, which is asked when it has been filled.
 func Resource[T any](name string, fn func(ctx context.Context, p *Principal, resource T) error) Policy {
 	return Policy{
 		kind: resourceBased, text: name, resource: reflect.TypeFor[T](),
-		check: func(ctx context.Context, p *Principal, resource any) (Verdict, string) {
-			if resource == nil {
-				return Undecided, ""
-			}
-			r, ok := resource.(T)
-			if !ok {
-				return Denied, fmt.Sprintf("%s is about a %v, not a %T", name, reflect.TypeFor[T](), resource)
-			}
-			return verdictOf(fn(ctx, p, r))
+		fits: func(resource any) bool { _, ok := resource.(T); return ok },
+		check: func(ctx context.Context, p *Principal, resource any) error {
+			return fn(ctx, p, resource.(T))
 		},
 	}
-}
-
-func verdictOf(err error) (Verdict, string) {
-	if err != nil {
-		return Denied, err.Error()
-	}
-	return Allowed, ""
 }
 
 // All requires all of the policies; it allows when there are none.
@@ -139,8 +153,16 @@ func (p Policy) Named(name string) Policy {
 // Name returns the name given by Named; empty without.
 func (p Policy) Name() string { return p.name }
 
-// IsAnonymous reports whether the policy lets requests through without asking who sent them.
-func (p Policy) IsAnonymous() bool { return p.kind == anonymous }
+// IsAnonymous reports whether the policy lets requests through whoever sent them, also nobody known.
+func (p Policy) IsAnonymous() bool {
+	return p.Decide(context.Background(), nil, nil).Verdict == Allowed // no func is asked about nobody
+}
+
+// asks reports whether a func of the user's takes part in the policy.
+func (p Policy) asks() (asks bool) {
+	p.Walk(func(one Policy) { asks = asks || one.check != nil })
+	return asks
+}
 
 // String writes the policy as an expression: its name, if it has one.
 func (p Policy) String() string {
@@ -159,11 +181,11 @@ func (p Policy) Expression() string {
 	case authenticated:
 		return "a known principal"
 	case permission:
-		return word("permission", p.args, " and ")
+		return word("permission", p.args, " and ", "a known principal")
 	case scope:
-		return word("scope", p.args, " and ")
+		return word("scope", p.args, " and ", "a known principal")
 	case role:
-		return word("role", p.args, " or ")
+		return word("role", p.args, " or ", "nobody")
 	case claim:
 		return fmt.Sprintf("claim %s = %s", p.text, p.args[0])
 	case all:
@@ -176,7 +198,10 @@ func (p Policy) Expression() string {
 	return p.text
 }
 
-func word(noun string, names []string, between string) string {
+func word(noun string, names []string, between, none string) string {
+	if len(names) == 0 {
+		return none
+	}
 	return noun + " " + strings.Join(names, between)
 }
 
@@ -193,7 +218,9 @@ func (p Policy) join(between, none string) string {
 
 // operand writes the policy as a part of a larger expression.
 func (p Policy) operand() string {
-	if p.name == "" && (p.kind == all || p.kind == either) && len(p.children) > 1 {
+	several := (p.kind == all || p.kind == either) && len(p.children) > 1 ||
+		(p.kind == permission || p.kind == scope || p.kind == role) && len(p.args) > 1
+	if p.name == "" && several {
 		return "(" + p.Expression() + ")"
 	}
 	return p.String()

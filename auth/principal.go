@@ -45,10 +45,8 @@ func (p *Principal) HasScope(name string) bool { return has(p.Scopes, name) }
 // HasRole reports whether the principal has a role.
 func (p *Principal) HasRole(name string) bool { return has(p.Roles, name) }
 
-func has(sorted []string, name string) bool {
-	_, found := slices.BinarySearch(sorted, name)
-	return found
-}
+// has does not rely on the order, which a principal made by hand may not have.
+func has(names []string, name string) bool { return slices.Contains(names, name) }
 
 // Authenticator finds out who sent a request. It returns nil and no error when the
 // request has no credentials of the kind it looks for, and an error that matches
