@@ -150,6 +150,7 @@ var rules = ruleset{
 				"auth/login",
 				"identity",
 				"identity/internal/directory",
+				"identity/internal/people/password",
 			},
 		},
 		{

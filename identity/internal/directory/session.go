@@ -55,9 +55,9 @@ type AuthRequest struct {
 	Done      bool      `json:"done,omitempty"`
 	// Error is the code of RFC 6749 section 4.1.2.1 or OpenID Connect Core section 3.1.2.6 by which
 	// it ends instead: "access_denied", "login_required", "consent_required".
-	Error string `json:"error,omitempty"`
-	Created   time.Time `json:"created"`
-	Expires   time.Time `json:"expires"`
+	Error   string    `json:"error,omitempty"`
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires"`
 }
 
 // AuthRequests are by id.
