@@ -150,6 +150,9 @@ var rules = ruleset{
 				"auth/login",
 				"identity",
 				"identity/internal/directory",
+				"identity/internal/directorytest",
+				"identity/internal/people/factor",
+				"identity/internal/people/guard",
 				"identity/internal/people/password",
 			},
 		},
@@ -202,6 +205,7 @@ var rules = ruleset{
 
 	beside: []beside{
 		{"auth", "internal/problem", "a request that is refused is answered by a problem"},
+		{"identity/internal/directorytest", "identity/internal/directory", "the test kit of the directory"},
 		{"internal/store/memory", "internal/store/internal/local", "both local stores share their commit loop"},
 		{"internal/store/pebble", "internal/store/internal/local", "both local stores share their commit loop"},
 		{"internal/blobstore/drivertest", "internal/blobstore", "what every driver must do, as tests"},
@@ -253,7 +257,7 @@ var rules = ruleset{
 			imports: []string{
 				"internal/store/memory", "internal/store/pebble", "internal/blobstore",
 			},
-			by:  []string{".", "durable/durabletest", "perduretest", "internal/blobstore/...", "blob/s3", "blob/azure", "test/..."},
+			by:  []string{".", "durable/durabletest", "perduretest", "identity/internal/directorytest", "internal/blobstore/...", "blob/s3", "blob/azure", "test/..."},
 			why: "which store runs is configuration; everything else speaks to the contract",
 		},
 		{
@@ -281,7 +285,7 @@ var rules = ruleset{
 		},
 		{
 			imports: []string{"testing", "github.com/chromedp/chromedp"},
-			by:      []string{"internal/store/storetest", "internal/blobstore/drivertest", "internal/jetstream/natstest", "durable/durabletest", "perduretest", "test/..."},
+			by:      []string{"internal/store/storetest", "internal/blobstore/drivertest", "internal/jetstream/natstest", "durable/durabletest", "perduretest", "identity/internal/directorytest", "test/..."},
 			why:     "test code stays out of applications, except in the packages that are for tests",
 		},
 	},
