@@ -78,5 +78,11 @@ type ClientGrant struct {
 	CreatedAt time.Time `json:"created_at"`
 }
 
+// ClientGrantsByClient and ClientGrantsByAudience find the grants of an application and for an API.
+var (
+	ClientGrantsByClient   = table.Index("client", func(g *ClientGrant) string { return g.ClientID })
+	ClientGrantsByAudience = table.Index("audience", func(g *ClientGrant) string { return g.Audience })
+)
+
 // ClientGrants are the grants, by id; Names has which application has which audience.
-var ClientGrants = table.Of[ClientGrant]("perdure.client-grants")
+var ClientGrants = table.Of("perdure.client-grants", ClientGrantsByClient, ClientGrantsByAudience)

@@ -24,6 +24,9 @@ type Env struct {
 	Mail mail.Sender
 	// Log gets what an operator should know.
 	Log *slog.Logger
+	// OnUserDeleted are called in the unit in which a user is deleted, to delete what other parts
+	// keep of the user.
+	OnUserDeleted []func(ctx context.Context, userID string) error
 }
 
 // Sealer encrypts and authenticates. What was sealed for a purpose opens for that purpose

@@ -17,3 +17,11 @@ type Role struct {
 
 // Roles are the roles, by id.
 var Roles = table.Of[Role]("perdure.roles")
+
+// Leftover is a deleted role that still has members to be cleaned.
+type Leftover struct {
+	Role string `json:"role"`
+}
+
+// Leftovers are what Maintain has to clean, by the id of the role.
+var Leftovers = table.Of[Leftover]("perdure.leftovers")

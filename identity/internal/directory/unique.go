@@ -3,7 +3,7 @@ package directory
 import "github.com/perdure/perdure/table"
 
 // Name is a row for each name that only one may have: a user's e-mail address in a
-// connection, an API's identifier, an application's name. That a name is free is so validated
+// connection, an API's identifier, a role's name. That a name is free is so validated
 // at commit.
 type Name struct {
 	ID string `json:"id"` // of who has it

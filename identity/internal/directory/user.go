@@ -37,6 +37,8 @@ type User struct {
 	// Demo marks an account of demo mode.
 	Demo bool `json:"demo,omitempty"`
 	Rights
+
+	emailSet bool // SetEmail was called: EmailVerified is of the new address
 }
 
 // Identity is an account by which a user signs in.
@@ -68,8 +70,19 @@ var UsersByEmail = table.Index("email", func(u *User) string { return strings.To
 // UsersByCreation finds users in the order in which they were made.
 var UsersByCreation = table.Index("created", func(u *User) time.Time { return u.CreatedAt })
 
+// UsersByConnection finds the users who signed up by a connection.
+var UsersByConnection = table.Index("connection", func(u *User) string { return u.Connection })
+
 // Users are the users, by id. An id contains a bar: take Key for the key of a row.
-var Users = table.Of("perdure.users", UsersByEmail, UsersByCreation)
+var Users = table.Of("perdure.users", UsersByEmail, UsersByCreation, UsersByConnection)
+
+// DeletedUsers has a row for each user that was deleted, by id, so that no id is used again.
+var DeletedUsers = table.Of[DeletedUser]("perdure.deleted-users")
+
+// DeletedUser says when a user was deleted.
+type DeletedUser struct {
+	Deleted time.Time `json:"deleted"`
+}
 
 // RoleMember is a row for each role a principal has, so that a role's members can be
 // listed: its key is the role's id and the principal's.
@@ -81,6 +94,16 @@ type RoleMember struct {
 
 // RoleMembers are the members of roles, by role (partition) and principal (row).
 var RoleMembers = table.Of[RoleMember]("perdure.role-members")
+
+// PermissionHolders has a row for each principal with direct permissions of an API, by the API's
+// identifier (partition) and principal (row), so that they can be taken away with the API.
+var PermissionHolders = table.Of[RoleMember]("perdure.permission-holders")
+
+// The kinds of principals that have rights.
+const (
+	KindUser     = "user"
+	KindIdentity = "identity" // a managed identity, by its object id
+)
 
 // Key is the key of a row whose name may have any character.
 func Key(row string) string { return table.Key{Row: row}.String() }
