@@ -9,14 +9,16 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/perdure/perdure/auth"
 	"github.com/perdure/perdure/durable"
 	"github.com/perdure/perdure/internal/httpapi"
 	"github.com/perdure/perdure/internal/resource"
+	"github.com/perdure/perdure/internal/store"
 	"github.com/perdure/perdure/live"
 )
 
 // Part is what an app is made of: a durable.Implementation, a table or container, and
-// what HTTP, Handle and the functions that begin with On return. Adding anything else is an error at start-up.
+// what HTTP, Handle, Guarded and the functions that begin with On return. Adding anything else is an error at start-up.
 type Part any
 
 // App ties resources, functions, orchestrations and activities to a configuration and
@@ -50,20 +52,28 @@ func (a *App) Add(all ...Part) {
 	a.lifecycle.Lock()
 	defer a.lifecycle.Unlock()
 	for _, one := range all {
-		a.parts.add(one)
+		a.parts.add(one, nil)
 	}
 }
 
-func (p *parts) add(one Part) {
+// add adds a part that stands in groups with policies, the innermost first.
+func (p *parts) add(one Part, groups []auth.Policy) {
 	switch part := one.(type) {
 	case durable.Implementation:
 		p.implementations = append(p.implementations, part)
 	case *httpapi.Function:
+		for _, policy := range groups {
+			part = part.Guarded(policy)
+		}
 		p.functions = append(p.functions, part)
 	case handled:
-		p.handlers = append(p.handlers, part)
+		p.handlers = append(p.handlers, part.in(groups))
 	case *live.Endpoint:
-		p.addLive(part)
+		p.addLive(part, groups)
+	case guarded:
+		for _, inner := range part.parts {
+			p.add(inner, append([]auth.Policy{part.policy}, groups...))
+		}
 	case eventPart:
 		p.events = append(p.events, part)
 		for _, r := range part.resources() {
@@ -126,11 +136,12 @@ func (a *App) Start(ctx context.Context) error {
 		return fmt.Errorf("%w: an app is started once; make another with New", ErrConfig)
 	}
 	a.used = true
-	if err := errors.Join(a.config.validate(), errors.Join(a.parts.errs...)); err != nil {
+	err := errors.Join(a.config.validate(), errors.Join(a.parts.errs...), a.parts.checkPolicies(a.config, store.From(ctx) != nil))
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	r := newRunning(ctx, a.config)
-	err := r.open(&a.parts)
+	err = r.open(&a.parts)
 	if err == nil {
 		a.running.Store(r) // functions that run from now on may use the app
 		err = r.begin(ctx)
@@ -183,8 +194,9 @@ func (a *App) Settle(ctx context.Context) error {
 func (a *App) DeadLetters() DeadLetters { return DeadLetters{a} }
 
 // Handler returns what the app serves, for a server of your own: set Config.Listen to
-// "none" then, and Config.Hosts to the names it is reached by. It answers 503 while the
-// app does not run.
+// "none" then, and Config.Hosts to the names it is reached by. A principal that your server
+// has put into the context of a request (auth.With) is who sent it. It answers 503 while
+// the app does not run.
 func (a *App) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if r := a.running.Load(); r != nil && r.serving.Load() {

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/perdure/perdure/auth"
 	"github.com/perdure/perdure/blob"
 	"github.com/perdure/perdure/internal/binding"
 	"github.com/perdure/perdure/internal/blobstore"
@@ -80,7 +81,7 @@ func (r *running) uploads(resources map[string]resource.Resource) *httpapi.Funct
 		}
 		return receive(ctx, c, in)
 	}
-	return httpapi.New("PUT "+signedurl.Path+"{container}/{name...}", upload, Hidden(),
+	return httpapi.New("PUT "+signedurl.Path+"{container}/{name...}", upload, Hidden(), Require(auth.Anonymous()),
 		Named("signed upload"), MaxBody(math.MaxInt64/2)) // the claim has the bound
 }
 

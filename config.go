@@ -13,6 +13,8 @@ import (
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/perdure/perdure/auth"
 )
 
 // Config configures an App. The zero value runs: everything in one folder, served to
@@ -38,15 +40,23 @@ type Config struct {
 	// JetStream stream that has still to be made, replicas, max_age, max_bytes,
 	// duplicates and ack_wait. Default: they live in the store.
 	Streams, Queues map[string]string
-	// Listen is the address that HTTP functions are served on, a loopback one:
-	// "localhost:8080". Port 0 takes a free one (App.Addr). "none" leaves serving
-	// to a server of your own (App.Handler). Default "localhost:8080"; an app
-	// without HTTP functions does not listen.
+	// Listen is the address that HTTP functions are served on: "localhost:8080".
+	// Port 0 takes a free one (App.Addr). An address that others than this machine
+	// can reach is refused unless every HTTP function, handler and live endpoint
+	// states a policy. "none" leaves serving to a server of your own (App.Handler).
+	// Default "localhost:8080"; an app without HTTP functions does not listen.
 	Listen string
 	// Hosts are names under which the server may be reached, with port, besides
 	// those of Listen: "app.example.com", "192.0.2.1:8443". Requests for others
 	// are refused.
 	Hosts []string
+	// Auth finds out who sends requests: an auth.Verifier, or several ways by
+	// auth.First. With it, management below /perdure/v1/ needs the permission
+	// "perdure:read" or "perdure:manage" instead of the token in the data folder.
+	Auth auth.Authenticator
+	// Policy is what HTTP functions, handlers and live endpoints require that state
+	// no policy, by Require or Guarded. The zero value states nothing.
+	Policy auth.Policy
 	// TrustedOrigins may send requests that change something from a browser,
 	// such as "https://admin.example.com", besides the app's own pages.
 	TrustedOrigins []string
@@ -156,10 +166,18 @@ func (c Config) validateListen() error {
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("Listen %q: the port is a number from 0 to 65535", c.Listen)
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return fmt.Errorf("Listen %q is not a loopback address: functions without a policy are served to this machine alone; listen on localhost and put a proxy that checks who asks in front", c.Listen)
+	if ip := net.ParseIP(host); len(c.Hosts) == 0 && (host == "" || ip != nil && ip.IsUnspecified()) {
+		return fmt.Errorf("Listen %q stands for all interfaces: name in Hosts what the server is reached by, such as app.example.com", c.Listen)
 	}
 	return nil
+}
+
+// exposed reports whether others than this machine may reach the address that the app
+// listens on.
+func (c Config) exposed() bool {
+	host, _, err := net.SplitHostPort(c.Listen)
+	ip := net.ParseIP(host)
+	return c.Listen != noListener && err == nil && host != localhost && (ip == nil || !ip.IsLoopback())
 }
 
 // store returns the scheme and path of Store.

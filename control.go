@@ -25,12 +25,17 @@ func (r *running) openControl(p *parts) error {
 	if r.temporary != "" || r.lent != nil {
 		return nil
 	}
-	token, err := control.OpenToken(r.config.Data)
-	if err != nil {
-		return fmt.Errorf("perdure: control token: %w", err)
-	}
 	h := control.Handler(r.controlled(p))
-	r.control = control.Guard(token, h)
+	if r.config.authenticates() { // permissions, and no token that could be lost
+		r.guard = func(next http.Handler) http.Handler { return control.Permitted(r.httpConfig(), next) }
+	} else {
+		token, err := control.OpenToken(r.config.Data)
+		if err != nil {
+			return fmt.Errorf("perdure: control token: %w", err)
+		}
+		r.guard = func(next http.Handler) http.Handler { return control.Guard(token, next) }
+	}
+	r.control = r.guard(h)
 	r.services = append(r.services, &controlSocket{r: r, handler: h})
 	return nil
 }
@@ -80,11 +85,13 @@ func (s *controlSocket) Idle(context.Context) error { return nil }
 // controlled is the app as it is managed.
 func (r *running) controlled(p *parts) control.App {
 	functions, events := slices.Clone(p.functions), slices.Clone(p.events) // parts may be added later, in vain
+	policies := p.controlledPolicies(r.config, r.openMetrics())
 	return control.App{
 		Info:        r.info,
 		Instances:   controlledInstances{durable.NewClient(r.engine), r.engine},
 		DeadLetters: r.dispatcher,
 		Functions:   func() ([]control.Function, error) { return r.functions(functions, events) },
+		Permissions: func() (control.Permissions, error) { return policies, nil },
 		Queues:      controlledQueues{r, resourcesOf(p, "queue")},
 		Streams:     controlledStreams{r, streamsOf(p)},
 		Timers:      func(ctx context.Context) ([]control.Timer, error) { return r.timers(ctx, events) },

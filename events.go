@@ -1,6 +1,7 @@
 package perdure
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"reflect"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/perdure/perdure/internal/binding"
 	"github.com/perdure/perdure/internal/delivery"
+	"github.com/perdure/perdure/internal/httpapi"
 	"github.com/perdure/perdure/internal/resource"
 )
 
@@ -122,6 +124,9 @@ func (f *eventFunction) compile(env binding.Env, path, metadata []string) (*even
 	in, err := binding.CompileInput(f.in, trig, env)
 	if err != nil {
 		return nil, err
+	}
+	if field := cmp.Or(in.Injected(httpapi.Known), in.Injected(httpapi.Perhaps)); field != "" {
+		return nil, fmt.Errorf("function %s: field %s is who sent a request, but events trigger the function; put who it is about into the event", f.name, field)
 	}
 	out, err := binding.CompileOutput(f.out, in, env)
 	if err != nil {

@@ -1,12 +1,14 @@
 package perdure
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
 	"reflect"
 	"strings"
 
+	"github.com/perdure/perdure/auth"
 	"github.com/perdure/perdure/internal/binding"
 	"github.com/perdure/perdure/internal/httpapi"
 )
@@ -27,12 +29,28 @@ func HTTP[In, Out any](pattern string, fn func(context.Context, *In) (*Out, erro
 
 // Handle serves the requests that match pattern by a plain http.Handler: pages, files.
 // It has no unit of work.
-func Handle(pattern string, handler http.Handler) Part { return handled{pattern, handler} }
+func Handle(pattern string, handler http.Handler) Part {
+	return handled{pattern: pattern, handler: handler}
+}
 
 type handled struct {
-	pattern string
-	handler http.Handler
+	pattern  string
+	handler  http.Handler
+	requires httpapi.Requirements
+	// what is "Handle", or what else it is in messages.
+	what string
 }
+
+// in returns the handler as it is in groups with policies, the innermost first.
+func (h handled) in(groups []auth.Policy) handled {
+	for _, policy := range groups {
+		h.requires = h.requires.In(policy)
+	}
+	return h
+}
+
+// name names the handler in messages.
+func (h handled) name() string { return cmp.Or(h.what, "Handle") + " " + h.pattern }
 
 // Named sets a function's name in messages, logs and the OpenAPI document.
 func Named(name string) HTTPOption { return httpapi.Named(name) }
@@ -80,4 +98,6 @@ var injectors = map[reflect.Type]binding.Injector{
 		}
 		return reflect.ValueOf(Origin(scheme + "://" + r.Host)), nil
 	},
+	httpapi.Known:   injectPrincipal,
+	httpapi.Perhaps: injectPerhaps,
 }

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/perdure/perdure/auth"
 	"github.com/perdure/perdure/internal/binding"
+	"github.com/perdure/perdure/internal/httpapi"
 	"github.com/perdure/perdure/internal/resource"
 	"github.com/perdure/perdure/live"
 )
@@ -15,10 +17,14 @@ type livePart struct {
 	server *live.Server // once the app is open
 }
 
-// addLive adds an endpoint, and the module for pages with the first one.
-func (p *parts) addLive(e *live.Endpoint) {
+// addLive adds an endpoint, and the module for pages with the first one, which holds
+// nothing of the app.
+func (p *parts) addLive(e *live.Endpoint, groups []auth.Policy) {
 	part := &livePart{Endpoint: e}
-	script := handled{"GET " + live.ScriptPath, live.Script()}
+	script := handled{
+		pattern: "GET " + live.ScriptPath, handler: live.Script(),
+		requires: httpapi.Requirements{auth.Anonymous()},
+	}
 	first := true
 	for _, h := range p.handlers {
 		first = first && h.pattern != script.pattern
@@ -26,7 +32,7 @@ func (p *parts) addLive(e *live.Endpoint) {
 	if first {
 		p.handlers = append(p.handlers, script)
 	}
-	p.handlers = append(p.handlers, handled{e.Pattern(), part})
+	p.handlers = append(p.handlers, handled{pattern: e.Pattern(), handler: part, what: "live endpoint"}.in(groups))
 	p.events = append(p.events, part)
 	p.addResource(e.Table())
 }

@@ -48,9 +48,11 @@ type running struct {
 	endless    []func() // end the answers that have no end of their own
 	handler    http.Handler
 	control    http.Handler // guarded; nil for an app that keeps nothing
-	began      time.Time
-	listener   net.Listener
-	server     *http.Server
+	// guard lets those through who may manage the app; nil if nobody can be told.
+	guard    func(http.Handler) http.Handler
+	began    time.Time
+	listener net.Listener
+	server   *http.Server
 
 	stopCollector context.CancelFunc
 	background    sync.WaitGroup

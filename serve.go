@@ -48,25 +48,27 @@ func (r *running) openHTTP(p *parts) (err error) {
 	hosts := c.Hosts
 	if r.listener != nil {
 		local, err := httpapi.LocalHosts(r.listener.Addr().String())
-		if err != nil {
+		switch {
+		case err == nil:
+			hosts = append(local, hosts...)
+		case len(hosts) == 0: // of all interfaces
 			return fmt.Errorf("%w: Listen: %w", ErrConfig, err)
 		}
-		hosts = append(local, hosts...)
 	}
 	mux := http.NewServeMux()
 	closing, end := context.WithCancel(context.Background())
 	r.endless = append(r.endless, end)
-	err = httpapi.Register(mux, httpapi.Config{
-		Title: c.Title, Version: c.Version, Env: r.env, Committer: r.committer,
-		Bindings: binding.Env{Resources: p.resources, Injectors: r.uploadInjectors()}, Attempts: unitAttempts, Log: c.Logger,
-		Clock: r.clock, Closing: closing,
-		Telemetry: r.observer.Telemetry,
-	}, append(slices.Clone(p.functions), r.uploads(p.resources))...)
+	config := r.httpConfig()
+	config.Env, config.Committer = r.env, r.committer
+	config.Bindings = binding.Env{Resources: p.resources, Injectors: r.uploadInjectors()}
+	config.Attempts, config.Clock, config.Closing = unitAttempts, r.clock, closing
+	err = httpapi.Register(mux, *config, append(slices.Clone(p.functions), r.uploads(p.resources))...)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	for _, h := range p.handlers {
-		if err := handle(mux, h.pattern, h.handler); err != nil {
+		gate := httpapi.NewGate(config, h.pattern, h.requires.Policy(c.Policy))
+		if err := handle(mux, h.pattern, gate.Handler(h.handler)); err != nil {
 			return fmt.Errorf("%w: Handle %q: %w", ErrConfig, h.pattern, err)
 		}
 	}
@@ -74,8 +76,12 @@ func (r *running) openHTTP(p *parts) (err error) {
 		"GET /healthz":          http.HandlerFunc(r.health),
 		"GET " + signedurl.Path: r.links(),
 	}
-	if r.observer.metrics != nil {
+	switch {
+	case r.observer.metrics == nil:
+	case r.openMetrics():
 		own["GET "+metricsPath] = r.observer.metrics
+	case r.guard != nil:
+		own["GET "+metricsPath] = r.guard(r.observer.metrics)
 	}
 	if r.control != nil {
 		own[control.Prefix] = r.control
@@ -95,6 +101,24 @@ func (r *running) openHTTP(p *parts) (err error) {
 	}
 	r.handler = httpapi.Pace(r.handler)
 	return nil
+}
+
+// httpConfig returns what all that requests come in by has in common.
+func (r *running) httpConfig() *httpapi.Config {
+	c := r.config
+	return &httpapi.Config{
+		Title: c.Title, Version: c.Version, Auth: c.Auth, Policy: c.Policy,
+		Log: c.Logger, Telemetry: r.observer.Telemetry,
+	}
+}
+
+// openMetrics reports whether the metrics are shown to whoever asks: where only this
+// machine can, or nothing is known of who does.
+func (r *running) openMetrics() bool {
+	if r.config.Listen == noListener {
+		return !r.config.authenticates()
+	}
+	return !r.config.exposed()
 }
 
 // changedLinks answers 403 to a signed link whose path was changed so far that nothing

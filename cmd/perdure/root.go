@@ -52,7 +52,7 @@ folder, 4 what is named does not exist.`,
 	root.AddCommand(
 		p.lsCommand(), p.getCommand(), p.historyCommand(), p.startCommand(), p.raiseCommand(),
 		p.suspendCommand(), p.resumeCommand(), p.terminateCommand(), p.cancelCommand(), p.purgeCommand(),
-		p.deadLettersCommand(), p.queueCommand(), p.streamCommand(), p.tableCommand(),
+		p.permissionsCommand(), p.deadLettersCommand(), p.queueCommand(), p.streamCommand(), p.tableCommand(),
 		p.newCommand(), p.devCommand(), p.versionCommand(),
 	)
 	return root

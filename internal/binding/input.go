@@ -45,6 +45,8 @@ type Param struct {
 }
 
 type injectedField struct {
+	name  string
+	typ   reflect.Type
 	index []int
 	fill  Injector
 }
@@ -70,7 +72,7 @@ func CompileInput(t reflect.Type, trig Trigger, env Env) (*Input, error) {
 				err = trig.fail(f.name, `has no tag; give it one of %s, or bind:"-" to leave it alone`, strings.Join(inputTags, ", "))
 				break
 			}
-			in.injected = append(in.injected, injectedField{f.index, fill})
+			in.injected = append(in.injected, injectedField{f.name, f.typ, f.index, fill})
 		case "body":
 			err = in.addBody(f)
 		case "bind": // once all parameters are known
@@ -91,6 +93,17 @@ func CompileInput(t reflect.Type, trig Trigger, env Env) (*Input, error) {
 		return in, err
 	}
 	return in, in.orderBinds()
+}
+
+// Injected returns the name of the first field that an injector fills with a type; empty
+// without one.
+func (in *Input) Injected(t reflect.Type) string {
+	for _, f := range in.injected {
+		if f.typ == t {
+			return f.name
+		}
+	}
+	return ""
 }
 
 // structFields is fieldsOf for any type; only structs have fields.

@@ -43,6 +43,7 @@ type App struct {
 	Info        func() (Info, error)
 	Instances   Instances
 	Functions   func() ([]Function, error)
+	Permissions func() (Permissions, error)
 	DeadLetters DeadLetters
 	Queues      Queues
 	Streams     Streams
@@ -67,7 +68,7 @@ type server struct {
 }
 
 // Handler serves what is below Prefix. It does not ask who calls: put it behind a socket
-// that only the user can open, or behind Guard.
+// that only the user can open, or behind Guard or Permitted.
 func Handler(app App) http.Handler {
 	if app.Log == nil {
 		app.Log = slog.Default()
@@ -93,6 +94,9 @@ func Handler(app App) http.Handler {
 		s.routeBlobs()
 	}
 	s.list("GET functions", app.Functions != nil, func(context.Context) (any, error) { return all(app.Functions()) })
+	if app.Permissions != nil {
+		s.handle("GET permissions", func(*http.Request) (any, error) { return app.Permissions() })
+	}
 	s.list("GET timers", app.Timers != nil, func(ctx context.Context) (any, error) { return all(app.Timers(ctx)) })
 	return httpapi.Problems(s.mux)
 }

@@ -1,6 +1,8 @@
 // Package control is the management of a running app as JSON over HTTP: what the
 // perdure command speaks, on a Unix socket in the data folder, and what other programs
-// may, on the app's own address with a token.
+// may, on the app's own address with a token, or with a permission where the app knows who
+// sends requests: ReadPermission to look, ManagePermission for all else and to see what is
+// masked.
 //
 // Everything lies below Prefix. Names and ids in a path are percent-encoded, "/" too. A "~"
 // at the beginning of one is taken away: "~~a" is "~a", "~.." is "..".
@@ -15,6 +17,7 @@
 //	POST   instances/{id}/suspend, resume, terminate, cancel
 //	DELETE instances/{id}
 //	GET    functions
+//	GET    permissions
 //	GET    deadletters                           ?function= cause= reason=
 //	GET    deadletters/groups                    ?function=
 //	POST   deadletters/resend, drop              Selection

@@ -25,6 +25,8 @@ type Function struct {
 	summary     string
 	description string
 	tags        []string
+	requires    Requirements
+	faults      []error // of its options
 }
 
 // New returns the function that answers requests which match pattern, written as
@@ -91,12 +93,18 @@ type route struct {
 	input        *binding.Input
 	output       *binding.Output
 	cfg          *Config
+	gate         *Gate
+	// about returns what Resource policies are asked about; nil without any.
+	about func(in reflect.Value) any
 }
 
 // compile checks the function and makes its plans.
 func (f *Function) compile(cfg *Config) (*route, error) {
 	rt := &route{Function: f, cfg: cfg}
-	var err error
+	err := errors.Join(f.faults...)
+	if err != nil {
+		return nil, fmt.Errorf("function %s: %w", f.name, err)
+	}
 	if rt.method, rt.path, err = splitPattern(f.pattern); err != nil {
 		return nil, fmt.Errorf("function %s: %w", f.name, err)
 	}
@@ -120,7 +128,7 @@ func (f *Function) compile(cfg *Config) (*route, error) {
 	if f.noUnit && (rt.input.Binds() || rt.output.Binds()) {
 		return nil, fmt.Errorf("function %s: has no unit of work, so no field can be bound to a resource; drop NoUnit or the bind tags", f.name)
 	}
-	return rt, nil
+	return rt, rt.guard()
 }
 
 // splitPattern splits "METHOD /path"; the method may be missing. A pattern with a

@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/hex"
 	"net/http"
 	"net/textproto"
 	"time"
 
+	"github.com/perdure/perdure/auth"
 	"github.com/perdure/perdure/internal/binding"
 	"github.com/perdure/perdure/internal/problem"
 	"github.com/perdure/perdure/internal/records"
@@ -71,7 +73,7 @@ func (rt *route) answer(ctx context.Context, req *binding.Request, key string) (
 	if err != nil {
 		return nil, err
 	}
-	id := records.AnswerKey{Function: rt.name, Key: key}
+	id := records.AnswerKey{Function: rt.name, Key: key, Principal: ownerOf(auth.From(ctx))}
 	hash := sha256.New()
 	req.Digest(hash)
 	fingerprint := hash.Sum(nil)
@@ -94,6 +96,16 @@ func (rt *route) answer(ctx context.Context, req *binding.Request, key string) (
 		a.Body, a.Cut = nil, true
 	}
 	return res, records.PutAnswer(u, id, a)
+}
+
+// ownerOf returns what the answers to a principal are kept under, which does not say who it
+// is; empty for nobody.
+func ownerOf(who *auth.Principal) string {
+	if who == nil {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(who.ID()))
+	return hex.EncodeToString(sum[:])
 }
 
 // replay makes the answer from the stored one.

@@ -41,6 +41,7 @@ type api struct {
 	doc     *huma.OpenAPI
 	schemas *schemas
 	ids     map[string]bool
+	openID  string
 }
 
 func newAPI(cfg *Config) *api {
@@ -67,6 +68,7 @@ func newAPI(cfg *Config) *api {
 		},
 		schemas: s,
 		ids:     map[string]bool{},
+		openID:  cfg.OpenIDConfiguration,
 	}
 }
 
@@ -161,6 +163,7 @@ func (a *api) operation(rt *route, method string) (*huma.Operation, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.secure(op, rt.gate)
 	op.Responses[status] = answer
 	return op, nil
 }

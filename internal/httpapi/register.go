@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/perdure/perdure/auth"
 	"github.com/perdure/perdure/internal/binding"
 	"github.com/perdure/perdure/internal/clock"
 	"github.com/perdure/perdure/internal/telemetry"
@@ -29,6 +30,17 @@ type Config struct {
 	Committer unit.Committer
 	// Bindings are the app's resources and injectors.
 	Bindings binding.Env
+	// Auth says who sends requests; nil for nobody, but whom the context of a request
+	// carries.
+	Auth auth.Authenticator
+	// Policy is that of the functions that state none.
+	Policy auth.Policy
+	// Challenge, unless nil, may answer a request of nobody that would be refused, such as
+	// by a redirect to where people sign in. It reports whether it did.
+	Challenge func(w http.ResponseWriter, r *http.Request) bool
+	// OpenIDConfiguration is the URL of the issuer's configuration, for the OpenAPI
+	// document; empty if it is not known.
+	OpenIDConfiguration string
 	// Attempts bounds the runs of one request; default 10.
 	Attempts int
 	// Telemetry is told of each request. Nil tells nobody.

@@ -20,6 +20,10 @@ import (
 
 // ServeHTTP runs the function for one request.
 func (rt *route) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r, admitted := rt.gate.admit(w, r)
+	if !admitted {
+		return
+	}
 	key, err := rt.idempotencyKey(r)
 	if err != nil {
 		rt.fail(w, r, err)
@@ -103,6 +107,9 @@ func (rt *route) runAlone(ctx context.Context, req *binding.Request, _ string) (
 		if err != nil {
 			return nil, err
 		}
+		if err := rt.decide(ctx, in); err != nil {
+			return nil, err
+		}
 		out, err := rt.call(ctx, in)
 		if err != nil {
 			return nil, err
@@ -115,6 +122,9 @@ func (rt *route) runAlone(ctx context.Context, req *binding.Request, _ string) (
 // run is one run inside a unit, from the request to the encoded answer.
 func (rt *route) run(ctx context.Context, req *binding.Request, in reflect.Value) (*binding.Response, error) {
 	if err := rt.input.Load(ctx, req, in); err != nil {
+		return nil, err
+	}
+	if err := rt.decide(ctx, in); err != nil {
 		return nil, err
 	}
 	out, err := rt.call(ctx, in)
@@ -153,6 +163,10 @@ func (rt *route) guarded(f func() (*binding.Response, error)) (res *binding.Resp
 
 // fail answers with a problem and logs what the caller is not told.
 func (rt *route) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if refused := (*refusal)(nil); errors.As(err, &refused) {
+		rt.gate.refuse(w, r, refused)
+		return
+	}
 	log := rt.cfg.log().With("function", rt.name)
 	var own *problem.Error
 	slow := errors.As(err, &own) && own.Status == http.StatusRequestTimeout // the server ends such a request itself
@@ -172,7 +186,7 @@ func (rt *route) fail(w http.ResponseWriter, r *http.Request, err error) {
 		log.ErrorContext(r.Context(), "function failed", attrs...)
 	}
 	if p.Status == http.StatusRequestEntityTooLarge {
-		refuseBody(w, r, p)
+		refuseBody(w, r, func() { p.Write(w) })
 		return
 	}
 	p.Write(w)

@@ -39,7 +39,7 @@ func (rt *route) sendEvents(ctx context.Context, w http.ResponseWriter, res *bin
 	for name, lines := range res.Header {
 		w.Header()[name] = lines
 	}
-	if w.Header().Get("Cache-Control") == "" {
+	if res.Header.Get("Cache-Control") == "" {
 		w.Header().Set("Cache-Control", "no-store")
 	}
 	w.Header().Set("X-Accel-Buffering", "no") // or a proxy in front keeps events back

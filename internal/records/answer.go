@@ -27,8 +27,12 @@ type Answer struct {
 	Body []byte
 }
 
-// AnswerKey names an answer: an idempotency key counts for one function.
-type AnswerKey struct{ Function, Key string }
+// AnswerKey names an answer: an idempotency key counts for one function and one principal.
+type AnswerKey struct {
+	Function, Key string
+	// Principal is the id of who sent the request; empty for nobody.
+	Principal string
+}
 
 // An answer's space holds the answers, then an index of them by expiry.
 const (
@@ -44,14 +48,21 @@ const (
 var answerUpgrades upgrades
 
 func answerKey(k AnswerKey) []byte {
-	b := tuple.AppendString(append(make([]byte, 0, 128), spaceAnswer, answerByKey), k.Function)
-	return tuple.AppendString(b, k.Key)
+	return appendAnswerKey(append(make([]byte, 0, 128), spaceAnswer, answerByKey), k)
+}
+
+// appendAnswerKey leaves nobody out: that is the key of answers that were stored before
+// there were principals.
+func appendAnswerKey(b []byte, k AnswerKey) []byte {
+	b = tuple.AppendString(tuple.AppendString(b, k.Function), k.Key)
+	if k.Principal == "" {
+		return b
+	}
+	return tuple.AppendString(b, k.Principal)
 }
 
 func answerExpiryKey(expires time.Time, k AnswerKey) []byte {
-	b := tuple.AppendTime(append(make([]byte, 0, 128), spaceAnswer, answerByExpiry), expires)
-	b = tuple.AppendString(b, k.Function)
-	return tuple.AppendString(b, k.Key)
+	return appendAnswerKey(tuple.AppendTime(append(make([]byte, 0, 128), spaceAnswer, answerByExpiry), expires), k)
 }
 
 // GetAnswer returns the answer stored under k, nil for none or one that has
@@ -107,6 +118,9 @@ func ExpireAnswers(u Unit, now time.Time, limit int) (int, error) {
 		d := tuple.Decode(it.Key[len(start):])
 		d.Time()
 		k := AnswerKey{Function: d.String(), Key: d.String()}
+		if len(d.Rest()) > 0 {
+			k.Principal = d.String()
+		}
 		if failed = d.End(); failed != nil {
 			return false
 		}

@@ -69,6 +69,16 @@ func TestAnswers(t *testing.T) {
 	if got := get(records.AnswerKey{Function: "POST /y", Key: k.Key}, now); got != nil {
 		t.Errorf("another function got %+v", got)
 	}
+	theirs := records.AnswerKey{Function: k.Function, Key: k.Key, Principal: "https://issuer/#ann"}
+	if got := get(theirs, now); got != nil {
+		t.Errorf("a principal got the answer of nobody: %+v", got)
+	}
+	other := *want
+	other.Status = 202
+	in(func(u *unit.Unit) error { return records.PutAnswer(u, theirs, &other) })
+	if mine, got := get(k, now), get(theirs, now); mine.Status != 201 || got.Status != 202 {
+		t.Errorf("got %d and %d", mine.Status, got.Status)
+	}
 }
 
 func TestExpireAnswers(t *testing.T) {
@@ -106,6 +116,11 @@ func TestExpireAnswers(t *testing.T) {
 	}
 	if n := expire(now.Add(2*time.Hour), 10); n != 1 {
 		t.Errorf("removed %d, want 1", n)
+	}
+	theirs := records.AnswerKey{Function: "f", Key: "a", Principal: "ann"}
+	in(func(u *unit.Unit) error { return records.PutAnswer(u, theirs, &records.Answer{Expires: now}) })
+	if n := expire(now.Add(time.Second), 10); n != 1 {
+		t.Errorf("removed %d of a principal, want 1", n)
 	}
 	rest := 0
 	in(func(u *unit.Unit) error {
