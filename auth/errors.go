@@ -13,7 +13,7 @@ var ErrCannotTell = errors.New("auth: cannot tell")
 
 // TokenError says why credentials were refused. It matches ErrUnauthenticated.
 type TokenError struct {
-	// Reason is for the caller: it holds nothing that the caller has not sent.
+	// Reason is for the caller. It holds no secret, and of the token a few claims at most.
 	Reason string
 	// Malformed says that the request is wrong, not the token: several tokens, or none
 	// where one is announced. It is answered by 400, as RFC 6750 section 3.1 says.

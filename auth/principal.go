@@ -19,7 +19,7 @@ type Principal struct {
 	// names, else the first of "name", "preferred_username", "nickname", "email",
 	// "client_id" and "sub" that there is.
 	Name string `json:"name"`
-	// ClientID is the application that the token was issued to (claim "client_id" or "azp").
+	// ClientID is the application that the token was issued to (claim "client_id", "azp", "appid" or "cid").
 	ClientID string `json:"client_id,omitempty"`
 	// Permissions are what the principal may do at the audience of the token (claim
 	// "permissions"), Scopes what the application may do for it (claim "scope" or "scp"), Roles
@@ -35,6 +35,12 @@ type Principal struct {
 
 // ID returns the principal's id in one string: unique over all issuers.
 func (p *Principal) ID() string { return p.Issuer + "#" + p.Subject }
+
+// copy returns a principal of its own for a caller; what it refers to stays shared.
+func (p *Principal) copy() *Principal {
+	own := *p
+	return &own
+}
 
 // HasPermission reports whether the principal has a permission.
 func (p *Principal) HasPermission(name string) bool { return has(p.Permissions, name) }
