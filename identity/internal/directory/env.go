@@ -27,6 +27,8 @@ type Env struct {
 	// OnUserDeleted are called in the unit in which a user is deleted, to delete what other parts
 	// keep of the user.
 	OnUserDeleted []func(ctx context.Context, userID string) error
+
+	keys keyring
 }
 
 // Sealer encrypts and authenticates. What was sealed for a purpose opens for that purpose

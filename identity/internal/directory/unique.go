@@ -23,4 +23,5 @@ const (
 	NameOfIdentity   = "identity"   // name of a managed identity
 	NameOfObject     = "object"     // object id of a managed identity
 	NameOfGrant      = "grant"      // CLIENT-ID NUL audience
+	NameOfKey        = "key"        // algorithm, of the key that signs
 )
