@@ -38,6 +38,8 @@ const (
 	GrantClient      = "client_credentials"
 	GrantDevice      = "urn:ietf:params:oauth:grant-type:device_code"
 	GrantExchange    = "urn:ietf:params:oauth:grant-type:token-exchange"
+	GrantAssertion   = "urn:ietf:params:oauth:grant-type:jwt-bearer" // by an assertion of the application's own key
+	GrantPassword    = "password"                                    // discouraged: for applications of the first party
 	maxSecrets       = 5
 	maxPublicKeys    = 10
 	maxPublicKeySize = 4096
@@ -45,7 +47,7 @@ const (
 
 // GrantTypes are those that applications may use.
 func GrantTypes() []string {
-	return []string{GrantCode, GrantRefresh, GrantClient, GrantDevice, GrantExchange}
+	return []string{GrantCode, GrantRefresh, GrantClient, GrantDevice, GrantExchange, GrantAssertion, GrantPassword}
 }
 
 // Public reports whether the application cannot keep a secret.

@@ -1,0 +1,124 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/zitadel/oidc/v3/pkg/oidc"
+	"github.com/zitadel/oidc/v3/pkg/op"
+
+	"github.com/perdure/perdure/identity/internal/directory"
+	"github.com/perdure/perdure/table"
+)
+
+// revocation is that a token, or all of a sign-in, is not good any more.
+type revocation struct {
+	Expires time.Time `json:"expires"`
+}
+
+// revocations are by the id of a token, or of the grant with which the ids of its tokens begin.
+var revocations = table.Of("perdure.revocations", table.ExpiresAt(func(r *revocation) time.Time { return r.Expires }))
+
+// Revoked reports whether the access token of an id was revoked, in the unit of work of ctx. Whoever only looks at
+// a token's signature does not know.
+func (p *Provider) Revoked(ctx context.Context, tokenID string) (bool, error) {
+	for _, id := range []string{tokenID, grantOfToken(tokenID)} {
+		if id == "" || len(id) > directory.MaxID {
+			continue
+		}
+		_, err := revocations.Get(ctx, directory.Key(id))
+		if err == nil {
+			return true, nil
+		}
+		if !errors.Is(err, directory.ErrNotFound) {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// grantOfToken is the id of the sign-in that a token came of.
+func grantOfToken(tokenID string) string {
+	grant, _, _ := strings.Cut(tokenID, ".")
+	return grant
+}
+
+// forget revokes a token or a grant by its id.
+func (p *Provider) forget(ctx context.Context, id string) error {
+	return revocations.Put(ctx, directory.Key(id), &revocation{Expires: p.env.Now().Add(maxLifetime)})
+}
+
+// revokeGrant revokes all tokens of a sign-in.
+func (p *Provider) revokeGrant(ctx context.Context, id string) error {
+	if err := p.forget(ctx, id); err != nil {
+		return err
+	}
+	f, err := families.Get(ctx, directory.Key(id))
+	if errors.Is(err, directory.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if f.Revoked.IsZero() {
+		f.Revoked = p.env.Now()
+		return families.Put(ctx, directory.Key(id), f)
+	}
+	return nil
+}
+
+// RevokeUser revokes the refresh tokens of a user, in the unit of work of ctx: when the user is blocked, or has a
+// new password. A session that is not empty limits it to the sign-ins in that session.
+func (p *Provider) RevokeUser(ctx context.Context, userID, sessionID string) error {
+	var ids []string
+	for row, err := range families.ScanIndex(ctx, familiesByUser.Equal(userID)) {
+		if err != nil {
+			return err
+		}
+		if row.Value.Revoked.IsZero() && (sessionID == "" || row.Value.SessionID == sessionID) {
+			ids = append(ids, row.Value.ID)
+		}
+	}
+	for _, id := range ids {
+		if err := p.revokeGrant(ctx, id); err != nil {
+			return err
+		}
+		if err := p.note(ctx, directory.AuditTokenRevoked, userID, id, "", ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Revocation implements op.Server (RFC 7009). That a token is unknown, or another client's, is no error: it is of
+// no use to the client either way.
+func (s *server) Revocation(ctx context.Context, r *op.ClientRequest[oidc.RevocationRequest]) (*op.Response, error) {
+	return s.answer(ctx, func() (any, error) { return nil, s.p.revoke(ctx, clientOf(r.Client), r.Data.Token) })
+}
+
+func (p *Provider) revoke(ctx context.Context, c *client, token string) error {
+	_, f, err := familyOf(ctx, token)
+	if err == nil {
+		if f.ClientID != c.GetID() || !f.Revoked.IsZero() {
+			return nil
+		}
+		if err := p.revokeGrant(ctx, f.ID); err != nil {
+			return err
+		}
+		return p.note(ctx, directory.AuditTokenRevoked, f.UserID, f.ID, c.GetID(), "")
+	}
+	if !errors.Is(err, directory.ErrNotFound) {
+		return err
+	}
+	who, err := p.readAccess(ctx, token)
+	if err != nil || who == nil || who.ClientID != c.GetID() {
+		return err
+	}
+	id := text(who.Claims["jti"])
+	if err := p.forget(ctx, id); err != nil {
+		return err
+	}
+	return p.note(ctx, directory.AuditTokenRevoked, who.Subject, id, c.GetID(), "")
+}
