@@ -151,6 +151,8 @@ var rules = ruleset{
 				"identity",
 				"identity/internal/directory",
 				"identity/internal/directorytest",
+				"identity/internal/management",
+				"identity/internal/oidc",
 				"identity/internal/people/factor",
 				"identity/internal/people/guard",
 				"identity/internal/people/password",
@@ -206,6 +208,9 @@ var rules = ruleset{
 	beside: []beside{
 		{"auth", "internal/problem", "a request that is refused is answered by a problem"},
 		{"identity/internal/directorytest", "identity/internal/directory", "the test kit of the directory"},
+		{"identity/internal/management", "identity/internal/directory", "a part of the provider works with what it knows"},
+		{"identity/internal/oidc", "identity/internal/directory", "a part of the provider works with what it knows"},
+		{"internal/keystore", "internal/clock", "certificates are renewed by the time that tests can move"},
 		{"internal/store/memory", "internal/store/internal/local", "both local stores share their commit loop"},
 		{"internal/store/pebble", "internal/store/internal/local", "both local stores share their commit loop"},
 		{"internal/blobstore/drivertest", "internal/blobstore", "what every driver must do, as tests"},
@@ -277,6 +282,12 @@ var rules = ruleset{
 			by:       []string{"internal/jetstream/natstest"},
 			testsToo: true,
 			why:      "the server is for tests, and starts in one way",
+		},
+		{
+			imports:  []string{"github.com/tink-crypto/tink-go/v2/..."},
+			by:       []string{"internal/keystore"},
+			testsToo: true,
+			why:      "what is sealed at rest is sealed in one way, by keys that one package holds",
 		},
 		{
 			imports: []string{"flag", "github.com/spf13/pflag", "github.com/spf13/cobra"},

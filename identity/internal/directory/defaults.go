@@ -12,7 +12,7 @@ func (e *Env) ManagementAPI() string { return e.Issuer + "api/v2/" }
 func ManagementPermissions() []Permission {
 	var all []Permission
 	for _, noun := range []string{
-		"users", "roles", "role_members", "clients", "client_keys", "resource_servers", "client_grants", "connections", "managed_identities", "signing_keys",
+		"users", "roles", "role_members", "clients", "client_keys", "client_credentials", "resource_servers", "client_grants", "connections", "managed_identities", "signing_keys",
 	} {
 		for _, verb := range []string{"read", "create", "update", "delete"} {
 			all = append(all, Permission{Value: verb + ":" + noun})
@@ -22,6 +22,7 @@ func ManagementPermissions() []Permission {
 		Permission{Value: "read:users_app_metadata"}, Permission{Value: "update:users_app_metadata"},
 		Permission{Value: "create:users_app_metadata"}, Permission{Value: "delete:users_app_metadata"},
 		Permission{Value: "create:user_tickets"},
+		Permission{Value: "read:authentication_methods"}, Permission{Value: "delete:authentication_methods"},
 		Permission{Value: "read:sessions"}, Permission{Value: "delete:sessions"},
 		Permission{Value: "read:refresh_tokens"}, Permission{Value: "delete:refresh_tokens"},
 		Permission{Value: "read:logs"}, Permission{Value: "read:logs_users"},
