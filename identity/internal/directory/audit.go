@@ -49,11 +49,13 @@ const (
 // AuditRetention is how long entries are kept.
 const AuditRetention = 90 * 24 * time.Hour
 
-// AuditByTarget and AuditByActor find the entries about and by somebody.
+// AuditByTarget and AuditByActor find the entries about and by somebody, AuditByTime those of a
+// time, so that who copies the log goes on where it was.
 var (
+	AuditByTime   = table.Index("time", func(e *AuditEntry) time.Time { return e.Time })
 	AuditByTarget = table.Index("target", func(e *AuditEntry) string { return e.Target })
 	AuditByActor  = table.Index("actor", func(e *AuditEntry) string { return e.Actor })
 )
 
 // Audit is the audit log, in the order of time.
-var Audit = table.Of("perdure.audit", AuditByTarget, AuditByActor, table.ExpireAfter[AuditEntry](AuditRetention))
+var Audit = table.Of("perdure.audit", AuditByTime, AuditByTarget, AuditByActor, table.ExpireAfter[AuditEntry](AuditRetention))

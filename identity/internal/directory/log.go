@@ -68,6 +68,8 @@ func (e *Env) AuditLog(ctx context.Context, f AuditFilter) (Listing[AuditEntry],
 			return Audit.ScanIndex(ctx, AuditByTarget.Equal(f.Target), options...)
 		case f.Actor != "" && len(f.Actor) <= MaxID:
 			return Audit.ScanIndex(ctx, AuditByActor.Equal(f.Actor), options...)
+		case !f.From.IsZero():
+			return Audit.ScanIndex(ctx, AuditByTime.AtLeast(f.From), options...)
 		}
 		return Audit.Scan(ctx, "", options...)
 	})
