@@ -31,9 +31,13 @@ func (p Policy) Decide(ctx context.Context, who *Principal, resource any) Decisi
 // extreme ends the search. Of what is denied, the parts are asked that cost nothing, so that the
 // answer names all rights that are missing and not the first alone.
 func (p Policy) combine(ctx context.Context, who *Principal, resource any, d *Decision) {
-	if p.kind == all {
+	switch {
+	case p.kind == all:
 		d.Verdict, d.every = Allowed, true
+	case len(p.children) == 0:
+		d.Reason = "it is allowed to nobody"
 	}
+	d.Children = make([]Decision, 0, len(p.children))
 	for _, child := range p.children {
 		if p.kind == all && d.Verdict == Denied && child.asks() {
 			continue

@@ -20,3 +20,6 @@ func Verifies(k Key, algorithm string) bool { return k.verifies(algorithm) }
 func KeysOf(ctx context.Context, v *Verifier, kid string) ([]Key, error) {
 	return v.keys.Keys(ctx, kid)
 }
+
+// ParseObject reads JSON as a verifier does.
+var ParseObject = parseObject

@@ -13,6 +13,7 @@ import (
 // Func, Resource, Authenticated, All, Any and Not.
 type Policy struct {
 	name string // given by Named
+	expr string // what Expression returns; empty for the zero value
 	kind kind
 	text string // of a requirement: its name
 	args []string
@@ -97,21 +98,23 @@ type Decision struct {
 func Anonymous() Policy { return Policy{} }
 
 // Authenticated requires a principal, whoever it is.
-func Authenticated() Policy { return Policy{kind: authenticated} }
+func Authenticated() Policy { return Policy{kind: authenticated}.made() }
 
 // Permission requires each of the permissions. Without any it is Authenticated.
-func Permission(names ...string) Policy { return Policy{kind: permission, args: slices.Clone(names)} }
+func Permission(names ...string) Policy {
+	return Policy{kind: permission, args: slices.Clone(names)}.made()
+}
 
 // Scope requires each of the scopes. Without any it is Authenticated.
-func Scope(names ...string) Policy { return Policy{kind: scope, args: slices.Clone(names)} }
+func Scope(names ...string) Policy { return Policy{kind: scope, args: slices.Clone(names)}.made() }
 
 // Role requires one of the roles. Without any it denies.
-func Role(names ...string) Policy { return Policy{kind: role, args: slices.Clone(names)} }
+func Role(names ...string) Policy { return Policy{kind: role, args: slices.Clone(names)}.made() }
 
 // Claim requires a claim with a value, or a claim that is a list with that element. Values are compared
 // as JSON writes them. A dot leads into objects, unless a claim has the whole name: "realm_access.roles".
 func Claim(name string, value any) Policy {
-	return Policy{kind: claim, text: name, args: []string{canonical(value)}}
+	return Policy{kind: claim, text: name, args: []string{canonical(value)}}.made()
 }
 
 // Func requires what fn says: nil allows, an error denies and is the reason, which the
@@ -120,7 +123,7 @@ func Claim(name string, value any) Policy {
 func Func(name string, fn func(ctx context.Context, p *Principal) error) Policy {
 	return Policy{kind: function, text: name, check: func(ctx context.Context, p *Principal, _ any) error {
 		return fn(ctx, p)
-	}}
+	}}.made()
 }
 
 // Resource is Func about the principal and a resource of type T. Without a resource, or with one of another type,
@@ -132,17 +135,21 @@ func Resource[T any](name string, fn func(ctx context.Context, p *Principal, res
 		check: func(ctx context.Context, p *Principal, resource any) error {
 			return fn(ctx, p, resource.(T))
 		},
-	}
+	}.made()
 }
 
 // All requires all of the policies; it allows when there are none.
-func All(policies ...Policy) Policy { return Policy{kind: all, children: slices.Clone(policies)} }
+func All(policies ...Policy) Policy {
+	return Policy{kind: all, children: slices.Clone(policies)}.made()
+}
 
 // Any requires one of the policies; it denies when there are none.
-func Any(policies ...Policy) Policy { return Policy{kind: either, children: slices.Clone(policies)} }
+func Any(policies ...Policy) Policy {
+	return Policy{kind: either, children: slices.Clone(policies)}.made()
+}
 
 // Not requires a principal that a policy denies. Nobody is not such a principal.
-func Not(p Policy) Policy { return Policy{kind: not, children: []Policy{p}} }
+func Not(p Policy) Policy { return Policy{kind: not, children: []Policy{p}}.made() }
 
 // Named gives the policy a name for explanations and lists.
 func (p Policy) Named(name string) Policy {
@@ -175,9 +182,20 @@ func (p Policy) String() string {
 // Expression writes the policy as an expression, such as
 // "permission read:files and not role guest".
 func (p Policy) Expression() string {
-	switch p.kind {
-	case anonymous:
+	if p.kind == anonymous {
 		return "anybody"
+	}
+	return p.expr
+}
+
+// made returns a policy with its expression, which each decision has, written once.
+func (p Policy) made() Policy {
+	p.expr = p.write()
+	return p
+}
+
+func (p Policy) write() string {
+	switch p.kind {
 	case authenticated:
 		return "a known principal"
 	case permission:
