@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,6 +39,7 @@ type world struct {
 	api      *directory.API
 	web      *directory.Application // confidential, with code, refresh, client credentials, device and exchange
 	secret   string
+	mu       sync.Mutex
 	spa      *directory.Application // public
 }
 
