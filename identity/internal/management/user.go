@@ -39,6 +39,9 @@ func listUsers(ctx context.Context, c *call) (*answer, error) {
 		quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name)
 		f.Q = strings.TrimSpace(f.Q)
 		if f.Q != "" {
+			if _, err := directory.ParseQuery(f.Q); err != nil { // alone: a parenthesis in it closes none of ours
+				return nil, err
+			}
 			f.Q = "(" + f.Q + ") AND "
 		}
 		f.Q += `identities.connection:"` + quoted + `"`
