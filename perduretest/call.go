@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/auth"
 	"github.com/perdure/perdure/internal/records"
 	"github.com/perdure/perdure/internal/unit"
 )
@@ -78,6 +79,12 @@ type Response struct {
 // take none: leave it out there.
 func (a *App) Do(method, path string, body any, header ...string) *Response {
 	a.t.Helper()
+	return a.do(nil, method, path, body, header)
+}
+
+// do sends a request of a principal, nil for whom its headers say.
+func (a *App) do(who *auth.Principal, method, path string, body any, header []string) *Response {
+	a.t.Helper()
 	content, mediaType, err := encode(body)
 	if err != nil {
 		a.t.Fatalf("perduretest: %s %s: %v", method, path, err)
@@ -88,7 +95,11 @@ func (a *App) Do(method, path string, body any, header ...string) *Response {
 	a.calls++
 	key := fmt.Sprintf("perduretest-%d", a.calls)
 	for {
-		req := httptest.NewRequestWithContext(a.t.Context(), method, "http://"+host+path, bytes.NewReader(content))
+		ctx := a.t.Context()
+		if who != nil {
+			ctx = auth.With(ctx, who)
+		}
+		req := httptest.NewRequestWithContext(ctx, method, "http://"+host+path, bytes.NewReader(content))
 		if mediaType != "" {
 			req.Header.Set("Content-Type", mediaType)
 		}

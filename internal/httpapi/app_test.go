@@ -59,6 +59,11 @@ func (s *syncBuffer) String() string {
 
 func newApp(t *testing.T, functions ...*httpapi.Function) *app {
 	t.Helper()
+	return newAppWith(t, func(*httpapi.Config) {}, functions...)
+}
+
+func newAppWith(t *testing.T, change func(*httpapi.Config), functions ...*httpapi.Function) *app {
+	t.Helper()
 	st := memory.New(nil)
 	c := store.NewCommitter(st, store.CommitterOptions{})
 	t.Cleanup(func() {
@@ -72,6 +77,7 @@ func newApp(t *testing.T, functions ...*httpapi.Function) *app {
 		Bindings:  binding.Env{Resources: map[string]resource.Resource{"metadata": metadata}},
 		Log:       slog.New(slog.NewTextHandler(a.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
+	change(&a.cfg)
 	if err := httpapi.Register(a.mux, a.cfg, functions...); err != nil {
 		t.Fatal(err)
 	}

@@ -19,9 +19,9 @@ const (
 // refuseUnread lets answer refuse a request whose body may not have been read.
 func refuseUnread(w http.ResponseWriter, r *http.Request, answer func()) {
 	switch {
-	case r.Body == nil, r.Body == http.NoBody, r.Header.Get("Expect") != "":
+	case r.Body == nil, r.Body == http.NoBody:
 		answer()
-	case r.ContentLength < 0, r.ContentLength > passOver:
+	case r.ContentLength < 0, r.ContentLength > passOver, r.Header.Get("Expect") != "":
 		refuseBody(w, r, answer)
 	default:
 		if b, ok := r.Body.(*pacedBody); ok {
@@ -40,12 +40,12 @@ func refuseUnread(w http.ResponseWriter, r *http.Request, answer func()) {
 func refuseBody(w http.ResponseWriter, r *http.Request, answer func()) {
 	control := http.NewResponseController(w)
 	waits := r.Header.Get("Expect") != "" // such a client sends nothing before it is asked to
-	if waits || control.EnableFullDuplex() != nil {
-		answer()
+	duplex := !waits && control.EnableFullDuplex() == nil
+	w.Header().Set("Connection", "close") // else the server waits for the body before it answers
+	answer()
+	if !duplex {
 		return
 	}
-	w.Header().Set("Connection", "close")
-	answer()
 	if control.Flush() != nil || control.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
 		return
 	}

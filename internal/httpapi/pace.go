@@ -25,7 +25,10 @@ func Pace(next http.Handler) http.Handler { return pace(next, bodyGrace, minBody
 func pace(next http.Handler, grace time.Duration, rate int64) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = &pacedBody{ReadCloser: r.Body, control: http.NewResponseController(w), grace: grace, rate: rate}
+			body := &pacedBody{ReadCloser: r.Body, control: http.NewResponseController(w), grace: grace, rate: rate}
+			r.Body = body
+			// The server reads what a handler has left before it answers.
+			defer body.leave()
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -40,6 +43,7 @@ type pacedBody struct {
 	read    int64
 	waited  time.Duration
 	end     time.Time // of all reading, unless zero
+	ended   bool      // everything was read
 }
 
 // Read implements io.Reader. It fails with os.ErrDeadlineExceeded.
@@ -59,6 +63,7 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	b.read += int64(n)
 	b.waited += time.Since(begun)
 	if errors.Is(err, io.EOF) {
+		b.ended = true
 		// The server listens on for the client to leave, which has no deadline.
 		if reset := b.control.SetReadDeadline(time.Time{}); reset != nil {
 			return n, reset
@@ -68,6 +73,13 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 		b.end = begun // nothing more is waited for
 	}
 	return n, err
+}
+
+// leave bounds the reading of what is left.
+func (b *pacedBody) leave() {
+	if !b.ended {
+		_ = b.control.SetReadDeadline(time.Now().Add(min(b.grace, lingerTime))) // where it cannot be set there is no connection
+	}
 }
 
 // endBy bounds all further reading.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/perdure/perdure/auth"
 	"github.com/perdure/perdure/internal/httpapi"
 )
 
@@ -53,6 +54,20 @@ func TestSlowBodies(t *testing.T) {
 	}
 	_ = conn.Close()
 	<-trickle
+}
+
+// A sender who says nothing is answered as well where nobody reads what it says.
+func TestSlowBodiesThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	a := newAppWith(t, known, httpapi.New("POST /", echoLength, httpapi.Require(auth.Authenticated())))
+	for name, h := range map[string]http.Handler{"refused": a.mux, "not found": http.NotFoundHandler()} {
+		server := httptest.NewServer(httpapi.PaceWith(h, 300*time.Millisecond, 1000))
+		t.Cleanup(server.Close)
+		_, answer := dial(t, server, "Content-Length: 10")
+		if got := answer(); got < 400 || got >= 500 {
+			t.Errorf("%s: status %d", name, got)
+		}
+	}
 }
 
 // A fast sender may take longer than the grace, the function too, and the connection
