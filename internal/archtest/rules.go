@@ -153,8 +153,10 @@ var rules = ruleset{
 				"identity/internal/directorytest",
 				"identity/internal/management",
 				"identity/internal/oidc",
+				"identity/internal/people",
 				"identity/internal/people/factor",
 				"identity/internal/people/guard",
+				"identity/internal/people/pages",
 				"identity/internal/people/password",
 			},
 		},
@@ -236,6 +238,12 @@ var rules = ruleset{
 		{"test/soak", "test/program", "the program that is killed"},
 		{"test/promises", "test/program", "the program that is killed"},
 		{"examples/names", "examples/names/web", "parts of one example"},
+		{"identity/internal/people", "identity/internal/directory", "people are what the directory knows"},
+		{"identity/internal/people", "identity/internal/directorytest", "its tests run on a directory"},
+		{"identity/internal/people", "identity/internal/people/factor", "what people sign in with"},
+		{"identity/internal/people", "identity/internal/people/guard", "who tries too often waits"},
+		{"identity/internal/people", "identity/internal/people/pages", "what people see"},
+		{"identity/internal/people", "identity/internal/people/password", "what people sign in with"},
 	},
 
 	reach: []reachRule{
