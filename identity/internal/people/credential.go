@@ -138,6 +138,28 @@ func (p *People) SetPassword(ctx context.Context, userID, text string) error {
 	return p.endSessions(ctx, userID, "")
 }
 
+// Unblock lets a user sign in from everywhere again at once, however many attempts there were. It works in
+// the unit of work of ctx.
+func (p *People) Unblock(ctx context.Context, userID string) error {
+	for _, rule := range []guard.Rule{byAccountAndNetwork, byAccount, secondByNetwork, secondByAccount} {
+		if err := rule.ForgiveAll(ctx, userID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Blocked reports whether attempts to sign in as a user have to wait, from some network. It works in the
+// unit of work of ctx.
+func (p *People) Blocked(ctx context.Context, userID string) (bool, error) {
+	for _, rule := range []guard.Rule{byAccountAndNetwork, byAccount, secondByNetwork, secondByAccount} {
+		if waits, err := rule.Waits(ctx, p.env.Now(), userID); err != nil || waits {
+			return waits, err
+		}
+	}
+	return false, nil
+}
+
 // attempt is an attempt to sign in with a password that has been counted.
 type attempt struct {
 	user    *directory.User // nil when there is none

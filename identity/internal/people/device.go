@@ -16,14 +16,16 @@ import (
 // Devices knows the devices that wait to be let in (RFC 8628). Its methods are called in a unit of
 // work.
 type Devices interface {
-	// Device returns what waits for a user code: directory.ErrNotFound if nothing does.
-	Device(ctx context.Context, userCode string) (*Device, error)
+	// Device returns what waits for a user code that the session's user has typed:
+	// directory.ErrNotFound if nothing does. The unit commits also then, so that wrong codes can be counted.
+	Device(ctx context.Context, userCode string, session *directory.Session) (*Device, error)
 	// DecideDevice lets the device in as the session's user, or refuses it.
 	DecideDevice(ctx context.Context, userCode string, session *directory.Session, allow bool) error
 }
 
 // Device is a device that waits.
 type Device struct {
+	Code   string   // as the device shows it
 	Client string   // the name of its application
 	Scopes []string // what it asks for
 }
@@ -49,23 +51,23 @@ func (p *People) showDevice(ctx context.Context, q *request, code string) (*answ
 	if code != "" {
 		next += "?" + url.Values{"user_code": {code}}.Encode()
 	}
-	_, user, login, err := q.session(ctx, next)
+	s, user, login, err := q.session(ctx, next)
 	if err != nil || login != nil {
 		return login, err
 	}
 	if code == "" {
 		return q.show("device", &pages.Page{Title: "Connect a device", Data: map[string]any{"Code": "", "Client": ""}}), nil
 	}
-	d, wrong, err := p.findDevice(ctx, q, code)
+	d, wrong, err := p.findDevice(ctx, q, s, code)
 	if err != nil || wrong != nil {
 		return wrong, err
 	}
 	return q.show("device", &pages.Page{Title: "Connect a device", Data: map[string]any{
-		"Code": code, "Client": d.Client, "Scopes": d.Scopes, "Account": accountName(user),
+		"Code": d.Code, "Client": d.Client, "Scopes": d.Scopes, "Account": accountName(user),
 	}}), nil
 }
 
-func (p *People) findDevice(ctx context.Context, q *request, code string) (*Device, *answer, error) {
+func (p *People) findDevice(ctx context.Context, q *request, s *directory.Session, code string) (*Device, *answer, error) {
 	now := p.env.Now()
 	wait, err := userCodes.Take(ctx, now, q.network)
 	if err != nil {
@@ -74,7 +76,7 @@ func (p *People) findDevice(ctx context.Context, q *request, code string) (*Devi
 	if wait > 0 {
 		return nil, nil, &tooMany{wait}
 	}
-	d, err := p.options.Devices.Device(ctx, code)
+	d, err := p.options.Devices.Device(ctx, code, s)
 	if errors.Is(err, directory.ErrNotFound) {
 		a := q.show("device", &pages.Page{Title: "Connect a device", Error: "No device waits for that code. It may be too old.", Data: map[string]any{"Code": code, "Client": ""}})
 		a.status = http.StatusNotFound
@@ -95,7 +97,7 @@ func (p *People) decideDevice(ctx context.Context, q *request) (*answer, error) 
 		return login, err
 	}
 	code := strings.ToUpper(strings.TrimSpace(clip(q.form.Get("user_code"), 32)))
-	if _, wrong, err := p.findDevice(ctx, q, code); err != nil || wrong != nil {
+	if _, wrong, err := p.findDevice(ctx, q, s, code); err != nil || wrong != nil {
 		return wrong, err
 	}
 	allow := q.form.Get("decision") == "allow"

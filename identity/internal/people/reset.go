@@ -120,7 +120,7 @@ func (p *People) newPassword(q *request) (*answer, error) {
 		if err != nil {
 			return err
 		}
-		if err := p.replacePassword(ctx, q, user, hash); err != nil {
+		if err := p.replacePassword(ctx, q, user, hash, !t.Unproven && user.Email != ""); err != nil {
 			return err
 		}
 		link, err := p.goOn(ctx, q, t.State)
@@ -135,7 +135,7 @@ func (p *People) newPassword(q *request) (*answer, error) {
 	return a, err
 }
 
-func (p *People) replacePassword(ctx context.Context, q *request, user *directory.User, hash string) error {
+func (p *People) replacePassword(ctx context.Context, q *request, user *directory.User, hash string, proven bool) error {
 	if err := p.keepHash(ctx, user.ID, hash); err != nil {
 		return err
 	}
@@ -148,10 +148,10 @@ func (p *People) replacePassword(ctx context.Context, q *request, user *director
 	if err := forgetNetworks(ctx, user.ID); err != nil {
 		return err
 	}
-	if err := byAccountAndNetwork.Forgive(ctx, user.ID, q.network); err != nil {
+	if err := p.Unblock(ctx, user.ID); err != nil {
 		return err
 	}
-	if !user.EmailVerified {
+	if proven && !user.EmailVerified {
 		if err := factor.RemoveAll(ctx, user.ID); err != nil {
 			return err
 		}
@@ -160,10 +160,10 @@ func (p *People) replacePassword(ctx context.Context, q *request, user *director
 		}
 	}
 	_, err := p.env.TouchUser(ctx, user.ID, func(u *directory.User) error {
-		if !u.EmailVerified {
+		if proven && !u.EmailVerified {
 			u.SecondFactors = nil
+			u.SetEmail(u.Email, true)
 		}
-		u.SetEmail(u.Email, true) // the link was sent there
 		return nil
 	})
 	if err != nil {
@@ -172,7 +172,7 @@ func (p *People) replacePassword(ctx context.Context, q *request, user *director
 	if err := p.env.Audit(ctx, q.actor(user.ID).Entry(directory.AuditPasswordReset, user.ID, "")); err != nil {
 		return err
 	}
-	return p.mailNotice(ctx, user, "Your password was changed", "The password of your account was changed by a link that we sent to this address. If it was not you, choose a new one now.")
+	return p.mailNotice(ctx, user, "Your password was changed", "The password of your account was changed by a link for that. If it was not you, choose a new one now.")
 }
 
 // unlinkAll takes all accounts elsewhere from a user, but for the user's own.

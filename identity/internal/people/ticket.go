@@ -29,14 +29,16 @@ const (
 
 // ticket is a link that was sent to a user. Who has it has the user's mailbox. It is good once.
 type ticket struct {
-	ID      string    `json:"id"` // SHA-256 of the secret in hexadecimal digits
-	Kind    string    `json:"kind"`
-	UserID  string    `json:"user_id"`
-	Email   string    `json:"email"`             // it was sent to; another address makes it void
-	State   string    `json:"state,omitempty"`   // the request to sign in that it interrupts
-	Browser []byte    `json:"browser,omitempty"` // digest of the cookie of who asked for it
-	Created time.Time `json:"created"`
-	Expires time.Time `json:"expires"`
+	ID      string `json:"id"` // SHA-256 of the secret in hexadecimal digits
+	Kind    string `json:"kind"`
+	UserID  string `json:"user_id"`
+	Email   string `json:"email"`             // it was sent to; another address makes it void
+	State   string `json:"state,omitempty"`   // the request to sign in that it interrupts
+	Browser []byte `json:"browser,omitempty"` // digest of the cookie of who asked for it
+	// Unproven is set for a link that was not sent to the address: to follow it proves nothing of it.
+	Unproven bool      `json:"unproven,omitempty"`
+	Created  time.Time `json:"created"`
+	Expires  time.Time `json:"expires"`
 }
 
 var (
@@ -129,14 +131,15 @@ func (p *People) VerificationLink(ctx context.Context, userID string, lifetime t
 	return link, nil
 }
 
-// ResetLink returns a link at which a user chooses a new password, good for lifetime; 0 is an hour. It
-// works in the unit of work of ctx.
-func (p *People) ResetLink(ctx context.Context, userID string, lifetime time.Duration) (string, error) {
+// ResetLink returns a link at which a user chooses a new password, good for lifetime; 0 is an hour. With
+// proves, whoever follows it has proven the address: for a link that is sent there. It works in the
+// unit of work of ctx.
+func (p *People) ResetLink(ctx context.Context, userID string, lifetime time.Duration, proves bool) (string, error) {
 	user, err := p.env.User(ctx, userID)
 	if err != nil {
 		return "", err
 	}
-	secret, err := p.newTicket(ctx, ticket{Kind: ticketReset, UserID: userID, Email: user.Email}, bounded(lifetime, resetLifetime))
+	secret, err := p.newTicket(ctx, ticket{Kind: ticketReset, UserID: userID, Email: user.Email, Unproven: !proves}, bounded(lifetime, resetLifetime))
 	return p.url("/u/reset/password", url.Values{"ticket": {secret}}), err
 }
 

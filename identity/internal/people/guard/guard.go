@@ -37,17 +37,52 @@ type count struct {
 
 var counts = table.Of("perdure.attempts", table.ExpiresAt(func(c *count) time.Time { return c.Expires }))
 
-// key is the key of a counter. What is tried (an address) is not kept in clear text.
+// key is the key of a counter: its partition is that of the first part. What is tried (an address) is
+// not kept in clear text.
 func (r Rule) key(parts []string) string {
 	h := sha256.New()
-	for _, p := range parts {
+	for _, p := range parts[min(1, len(parts)):] {
 		h.Write([]byte(p))
 		h.Write([]byte{0})
 	}
-	return table.Key{Partition: r.Name, Row: hex.EncodeToString(h.Sum(nil))}.String()
+	return table.Key{Partition: r.partition(parts[0]), Row: hex.EncodeToString(h.Sum(nil))}.String()
 }
 
-// Take counts an attempt at what the parts name. If it may not be made yet it is not counted and
+func (r Rule) partition(first string) string {
+	d := sha256.Sum256([]byte(first))
+	return r.Name + " " + hex.EncodeToString(d[:])
+}
+
+// maxForgiven bounds how many counters ForgiveAll deletes at once.
+const maxForgiven = 10_000
+
+// ForgiveAll forgets all attempts at what begins with a part.
+func (r Rule) ForgiveAll(ctx context.Context, first string) error {
+	for row, err := range counts.Scan(ctx, r.partition(first), table.Limit(maxForgiven)) {
+		if err != nil {
+			return err
+		}
+		if err := counts.Delete(ctx, row.Key.String()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Waits reports whether an attempt at something that begins with a part has to wait.
+func (r Rule) Waits(ctx context.Context, now time.Time, first string) (bool, error) {
+	for row, err := range counts.Scan(ctx, r.partition(first), table.Limit(maxForgiven)) {
+		if err != nil {
+			return false, err
+		}
+		if now.Before(row.Value.Until) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Take counts an attempt at what the parts name, one at least. If it may not be made yet it is not counted and
 // the answer is how long to wait, so that waiting ends however often others try.
 func (r Rule) Take(ctx context.Context, now time.Time, parts ...string) (wait time.Duration, err error) {
 	c, err := r.get(ctx, now, parts)

@@ -101,6 +101,31 @@ func TestReturnAndForgive(t *testing.T) {
 		}
 		return rule.Forgive(ctx, "nobody")
 	})
+	run(func(ctx context.Context) error {
+		for range 3 {
+			for _, parts := range [][]string{{"ada", "::1"}, {"ada", "::2"}, {"eve", "::1"}} {
+				if _, err := rule.Take(ctx, now, parts...); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	run(func(ctx context.Context) error {
+		if waits, err := rule.Waits(ctx, now, "ada"); !waits || err != nil {
+			t.Errorf("nobody waits for ada (%v)", err)
+		}
+		return rule.ForgiveAll(ctx, "ada")
+	})
+	run(func(ctx context.Context) error {
+		if waits, err := rule.Waits(ctx, now, "ada"); waits || err != nil {
+			t.Errorf("forgiven, but somebody waits for ada (%v)", err)
+		}
+		if waits, err := rule.Waits(ctx, now, "eve"); !waits || err != nil {
+			t.Errorf("with ada, eve was forgiven (%v)", err)
+		}
+		return nil
+	})
 }
 
 func TestNetwork(t *testing.T) {
