@@ -300,6 +300,27 @@ func TestTamperedCookies(t *testing.T) {
 	}
 }
 
+// Codes and secrets do not follow a redirect of the token endpoint (RFC 9700 section 4.12).
+func TestTokenEndpointRedirects(t *testing.T) {
+	t.Parallel()
+	stolen := make(chan string, 9)
+	thief := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		stolen <- r.PostFormValue("code") + r.Header.Get("Authorization")
+	}))
+	t.Cleanup(thief.Close)
+	i := newIssuer(t)
+	redirects := httptest.NewServer(http.RedirectHandler(thief.URL, http.StatusTemporaryRedirect))
+	t.Cleanup(redirects.Close)
+	i.discovery = map[string]any{"token_endpoint": redirects.URL}
+	b := newBrowser(t, newApp(t, i, nil))
+	b.get(b.toCallback()).want(t, 503, "try again")
+	select {
+	case what := <-stolen:
+		t.Errorf("the redirect got %q", what)
+	default:
+	}
+}
+
 // Nothing in the store opens the sessions, and a record cannot be passed off as another's.
 func TestStoreKnowsNothing(t *testing.T) {
 	t.Parallel()

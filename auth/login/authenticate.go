@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -35,7 +34,7 @@ type sessionKey struct{ l *Login }
 func (l *Login) Authenticate(r *http.Request) (*auth.Principal, error) {
 	s, _ := r.Context().Value(sessionKey{l}).(*session)
 	if s != nil {
-		return s.Principal, l.checkOrigin(r)
+		return s.Principal, nil // guard has checked the request
 	}
 	s, err := l.of(r)
 	if errors.Is(err, ErrNoSession) {
@@ -163,10 +162,7 @@ func (l *Login) guard(next http.Handler, otherwise http.HandlerFunc) http.Handle
 			})
 		case !errors.Is(err, ErrNoSession):
 			auth.RefuseCredentials(w, r, err)
-		case opensPage(r) && r.Header.Get("Authorization") == "":
-			secretPage(w.Header())
-			query := url.Values{"return_to": {l.returnTo(r.URL.RequestURI())}}
-			http.Redirect(w, r, l.loginPath+"?"+query.Encode(), http.StatusFound)
+		case l.Challenge(w, r):
 		default:
 			otherwise(w, r)
 		}

@@ -81,7 +81,8 @@ func FuzzCookies(f *testing.F) {
 		f.Add(value)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
-		if l.OpenPending(value) != (value == cookie.Value) {
+		// The decoder passes over ends of lines, which no cookie has.
+		if l.OpenPending(value) != (strings.NewReplacer("\r", "", "\n", "").Replace(value) == cookie.Value) {
 			t.Fatalf("%q is a sign-in under way", value)
 		}
 		r := httptest.NewRequest("GET", "https://app.example.com/login/callback?code=x&state="+state, nil)

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,6 +54,8 @@ type issuer struct {
 	hold      chan struct{} // token requests wait for it
 	entered   chan struct{} // gets one element for each of them
 	revoked   []string
+
+	turnedAway atomic.Int64 // requests while it was down
 }
 
 func newIssuer(t *testing.T) *issuer {
@@ -81,6 +84,7 @@ func newIssuer(t *testing.T) *issuer {
 		down := i.down || i.keysDown && r.URL.Path == "/jwks"
 		i.mu.Unlock()
 		if down {
+			i.turnedAway.Add(1)
 			http.Error(w, "down", http.StatusServiceUnavailable)
 			return
 		}

@@ -120,7 +120,7 @@ func (l *Login) openPending(value string) (pending, bool) {
 	if len(value) > maxPendingBytes {
 		return pending{}, false
 	}
-	sealed, err := base64.RawURLEncoding.DecodeString(value)
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(value)
 	if err != nil {
 		return pending{}, false
 	}
