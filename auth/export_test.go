@@ -1,9 +1,20 @@
 package auth
 
-import "context"
+import (
+	"context"
+	"crypto/sha256"
+)
 
 // Cached returns the number of tokens that a verifier remembers.
 func Cached(v *Verifier) int { return v.cache.len() }
+
+// Remembers reports whether a verifier remembers a token.
+func Remembers(v *Verifier, token string) bool {
+	d := digest(sha256.Sum256([]byte(token)))
+	v.cache.mu.Lock()
+	defer v.cache.mu.Unlock()
+	return v.cache.young[d] != nil || v.cache.old[d] != nil
+}
 
 // ParseJWKS reads a key set as a verifier does.
 func ParseJWKS(document []byte) ([]Key, error) {

@@ -2,8 +2,11 @@ package auth_test
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/rsa"
 	"errors"
 	"fmt"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -175,7 +178,18 @@ func TestIssuerIsDown(t *testing.T) {
 	if err == nil || errors.Is(err, auth.ErrUnauthenticated) || !strings.Contains(err.Error(), "503") {
 		t.Errorf("got %v, want that the issuer cannot be reached", err)
 	}
-	i.clock.Advance(24*time.Hour - time.Second)
+	// Nobody waits for an issuer of which it is known that it is down.
+	hang := make(chan struct{})
+	i.set(func() { i.discovery = func(http.ResponseWriter, *http.Request) { <-hang } })
+	i.clock.Advance(2 * time.Second)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := auth.KeysOf(ended, v, "p256"); err != nil {
+		t.Errorf("while it hangs: %v", err)
+	}
+	close(hang)
+	i.set(func() { i.discovery = i.answer })
+	i.clock.Advance(24*time.Hour - 3*time.Second)
 	if _, err := auth.KeysOf(t.Context(), v, "p256"); err != nil {
 		t.Errorf("a second before the end: %v", err)
 	}
@@ -242,6 +256,8 @@ func TestFreshness(t *testing.T) {
 		i.clock.Advance(time.Second)
 		keys() // while the issuer is asked in the background
 		<-asked
+		keys()
+		i.wantFetches(t, 2)
 		i.set(func() { i.answer = nil })
 		close(release)
 	}
@@ -377,6 +393,18 @@ func TestKeySource(t *testing.T) {
 			wantError(t, err, want)
 		} else if err != nil {
 			t.Errorf("%q: %v", kid, err)
+		}
+	}
+	// Keys of the caller's own are not trusted to be strong, nor to be public keys at all.
+	rsaKey := pairs()["RS256"].private.Public().(*rsa.PublicKey)
+	for _, weak := range []any{
+		pairs()["weak"].private.Public(), &rsa.PublicKey{N: rsaKey.N, E: 1}, &rsa.PublicKey{N: new(big.Int).Lsh(rsaKey.N, 8192), E: 65537},
+		[]byte("secret"), pairs()["RS256"].private, nil, ed25519.PublicKey("short"),
+	} {
+		for _, alg := range []string{"RS256", "EdDSA"} {
+			if auth.Verifies(auth.Key{Public: weak}, alg) {
+				t.Errorf("%T verifies %s", weak, alg)
+			}
 		}
 	}
 	// A source that gives keys of other names is not trusted with that.
