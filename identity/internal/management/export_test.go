@@ -14,17 +14,5 @@ func Routes() (routes []Route) {
 	return routes
 }
 
-// Split, ParseQuery and Decode are parsers of outside input.
-var (
-	Split      = split
-	ParseQuery = parseQuery
-)
-
-// Decode decodes a body as each noun's.
-func Decode(text []byte) []error {
-	return []error{
-		decodeObject("user", text, new(userBody)), decodeObject("client", text, new(applicationBody)),
-		decodeObject("connection", text, new(connectionBody)), decodeObject("resource server", text, new(apiBody)),
-		decodeObject("credential", text, new(credentialBody)),
-	}
-}
+// Split cuts paths.
+var Split = split

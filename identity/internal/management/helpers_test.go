@@ -115,8 +115,8 @@ func everything() string {
 	return strings.Join(names, ",")
 }
 
-// send sends a request with a token and returns the answer.
-func (w *world) send(token, method, path, body string) *httptest.ResponseRecorder {
+// request is a request with a token.
+func request(method, path, body, token string) *http.Request {
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
@@ -124,9 +124,18 @@ func (w *world) send(token, method, path, body string) *httptest.ResponseRecorde
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
+	return r
+}
+
+func (w *world) serve(r *http.Request) *httptest.ResponseRecorder {
 	rec := httptest.NewRecorder()
 	w.ServeHTTP(rec, r)
 	return rec
+}
+
+// send sends a request with a token and returns the answer.
+func (w *world) send(token, method, path, body string) *httptest.ResponseRecorder {
+	return w.serve(request(method, path, body, token))
 }
 
 // do sends a request of somebody who may do all, wants a status, and returns the body.

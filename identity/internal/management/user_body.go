@@ -1,8 +1,6 @@
 package management
 
 import (
-	"strings"
-
 	"github.com/perdure/perdure/identity/internal/directory"
 )
 
@@ -30,13 +28,13 @@ type userBody struct {
 
 // apply changes a user as a body says.
 func (b *userBody) apply(u *directory.User) {
-	if b.Email.present && !strings.EqualFold(b.Email.value, u.Email) && !b.EmailVerified.present {
-		u.EmailVerified = false // what was proved is the address before
-	}
 	if b.PhoneNumber.present && b.PhoneNumber.value != u.PhoneNumber && !b.PhoneVerified.present {
 		u.PhoneVerified = false
 	}
-	b.Email.set(&u.Email)
+	if b.Email.present && b.EmailVerified.present {
+		u.SetEmail(b.Email.value, b.EmailVerified.value)
+	}
+	b.Email.set(&u.Email) // one that changes alone becomes unverified
 	b.EmailVerified.set(&u.EmailVerified)
 	b.Username.set(&u.Username)
 	b.Name.set(&u.Name)
