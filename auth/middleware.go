@@ -70,7 +70,7 @@ func (g Guard) note(r *http.Request, err error, text string, more ...any) {
 	level := slog.LevelDebug
 	if err != nil {
 		more = append(more, "err", err)
-		if !isUnauthenticated(err) {
+		if !isUnauthenticated(err) && r.Context().Err() == nil { // who has gone away is no failure of ours
 			level = slog.LevelError
 		}
 	}

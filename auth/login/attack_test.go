@@ -1,6 +1,8 @@
 package login_test
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -170,6 +172,12 @@ func TestErrorsOfTheIssuer(t *testing.T) {
 		policy := got.header.Get("Content-Security-Policy")
 		if !strings.HasPrefix(policy, "default-src 'none'; style-src 'sha256-") || strings.Contains(policy, "unsafe") || strings.Contains(policy, "script-src") {
 			t.Errorf("Content-Security-Policy %q", policy)
+		}
+		_, style, _ := strings.Cut(got.body, "<style>")
+		style, _, _ = strings.Cut(style, "</style>")
+		sum := sha256.Sum256([]byte(style))
+		if !strings.Contains(policy, "'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'") {
+			t.Errorf("Content-Security-Policy %q does not allow the page's style", policy)
 		}
 		if got.header.Get("Cache-Control") != "no-store" || got.header.Get("Referrer-Policy") != "no-referrer" || got.header.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("headers %v", got.header)

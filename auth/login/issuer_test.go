@@ -60,9 +60,15 @@ type issuer struct {
 
 func newIssuer(t *testing.T) *issuer {
 	t.Helper()
+	i := startIssuer()
+	t.Cleanup(i.Close)
+	return i
+}
+
+func startIssuer() *issuer {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	i := &issuer{
 		clock: clock.NewManual(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)), key: key,
@@ -90,7 +96,6 @@ func newIssuer(t *testing.T) *issuer {
 		}
 		mux.ServeHTTP(w, r)
 	}))
-	t.Cleanup(i.Close)
 	return i
 }
 
