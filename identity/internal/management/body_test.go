@@ -184,7 +184,11 @@ func TestWhoIsBlockedIsSignedOut(t *testing.T) {
 	for body, want := range map[string]int{`{"name":"Ann"}`: 200, `{"blocked":true}`: 404, `{"blocked":false,"password":"correct horse"}`: 404} {
 		signIn()
 		w.do(t, 200, "PATCH", path(ann.ID), `{"blocked":false}`)
+		w.revoked = ""
 		w.do(t, 200, "PATCH", path(ann.ID), body)
+		if (w.revoked != "") != (want == 404) {
+			t.Errorf("after %s tokens were revoked of %q", body, w.revoked)
+		}
 		if rec := w.send(everything(), "GET", "/api/v2/sessions/s", ""); rec.Code != want {
 			t.Errorf("the session after %s: %d, want %d", body, rec.Code, want)
 		}

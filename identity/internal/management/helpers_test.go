@@ -25,6 +25,7 @@ type world struct {
 	mails     int
 	factors   []management.Factor
 	blocked   bool
+	revoked   string // user and session
 }
 
 // guard says that a request is from whom its Authorization header says: the permissions,
@@ -55,7 +56,7 @@ func newWorld(t testing.TB) *world {
 	w := &world{World: directorytest.New(t), passwords: map[string]string{}}
 	w.factors = []management.Factor{{ID: "f1", Type: "totp"}, {ID: "f2", Type: "passkey", Name: "Phone"}}
 	w.Handler = management.New(w.Env, auth.AuthenticatorFunc(guard), management.Parts{
-		Passwords: w, Tickets: tickets{w}, Factors: factors{w}, Blocks: blocks{w},
+		Passwords: w, Tickets: tickets{w}, Factors: factors{w}, Blocks: blocks{w}, Tokens: tokens{w},
 	})
 	return w
 }
@@ -152,4 +153,11 @@ func (w *world) do(t testing.TB, status int, method, path, body string) (object 
 		}
 	}
 	return object
+}
+
+type tokens struct{ w *world }
+
+func (k tokens) RevokeUser(_ context.Context, userID, sessionID string) error {
+	k.w.revoked = userID + " " + sessionID
+	return nil
 }

@@ -13,6 +13,7 @@ type Parts struct {
 	Tickets   Tickets
 	Factors   Factors
 	Blocks    Blocks
+	Tokens    Tokens
 }
 
 // Passwords sets the passwords of users.
@@ -76,6 +77,13 @@ type Block struct {
 	IP         string `json:"ip,omitempty"`
 }
 
+// Tokens are the refresh tokens that users' applications have.
+type Tokens interface {
+	// RevokeUser revokes those of a user; with a session, those that came of it alone.
+	RevokeUser(ctx context.Context, userID, sessionID string) error
+}
+
+func hasTokens(p Parts) bool  { return p.Tokens != nil }
 func hasTickets(p Parts) bool { return p.Tickets != nil }
 func hasFactors(p Parts) bool { return p.Factors != nil }
 func hasBlocks(p Parts) bool  { return p.Blocks != nil }

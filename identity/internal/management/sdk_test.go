@@ -636,8 +636,16 @@ func TestSDKLogsSessionsTicketsKeys(t *testing.T) {
 	}
 	must(t, api.Session.Delete(ctx, "s1"))
 	must(t, api.Session.Revoke(ctx, "s2"))
+	if w.revoked != ann.ID+" s2" {
+		t.Errorf("tokens revoked of %q", w.revoked)
+	}
 	wantStatus(t, api.Session.Delete(ctx, "s1"), 404)
 	must(t, api.User.DeleteUserSessions(ctx, ann.ID))
+	w.revoked = ""
+	must(t, api.User.DeleteRefreshTokens(ctx, ann.ID))
+	if w.revoked != ann.ID+" " {
+		t.Errorf("tokens revoked of %q", w.revoked)
+	}
 	if sessions, err = api.User.ListUserSessions(ctx, ann.ID); err != nil || len(sessions.Sessions) != 0 {
 		t.Errorf("sessions %v, %v", sessions, err)
 	}

@@ -11,10 +11,26 @@ func userSessionEndpoints() []endpoint {
 	return []endpoint{
 		{method: http.MethodGet, path: "users/{id}/sessions", permissions: []string{"read:sessions"}, query: parameters(pages, marks), run: listUserSessions},
 		{method: http.MethodDelete, path: "users/{id}/sessions", permissions: []string{"delete:sessions"}, run: deleteUserSessions},
+		{method: http.MethodDelete, path: "users/{id}/refresh-tokens", permissions: []string{"delete:refresh_tokens"}, needs: hasTokens, run: deleteUserTokens},
 		{method: http.MethodGet, path: "sessions/{id}", permissions: []string{"read:sessions"}, run: readSession},
 		{method: http.MethodDelete, path: "sessions/{id}", permissions: []string{"delete:sessions"}, run: deleteSession},
 		{method: http.MethodPost, path: "sessions/{id}/revoke", permissions: []string{"delete:sessions"}, run: deleteSession},
 	}
+}
+
+// deleteUserTokens revokes the refresh tokens of a user.
+func deleteUserTokens(ctx context.Context, c *call) (*answer, error) {
+	if _, err := c.env.User(ctx, c.args["id"]); err != nil {
+		return nil, err
+	}
+	return accepted, c.revokeTokens(ctx, c.args["id"], "")
+}
+
+func (c *call) revokeTokens(ctx context.Context, userID, sessionID string) error {
+	if c.parts.Tokens == nil {
+		return nil
+	}
+	return c.parts.Tokens.RevokeUser(ctx, userID, sessionID)
 }
 
 // accepted is Auth0's answer to what ends sessions.
@@ -62,8 +78,11 @@ func deleteUserSessions(ctx context.Context, c *call) (*answer, error) {
 	return accepted, c.endSessions(ctx, c.args["id"])
 }
 
-// endSessions signs a user out everywhere.
+// endSessions signs a user out everywhere: here, and from applications with refresh tokens.
 func (c *call) endSessions(ctx context.Context, userID string) error {
+	if err := c.revokeTokens(ctx, userID, ""); err != nil {
+		return err
+	}
 	sessions, err := sessionsOf(ctx, userID)
 	if err != nil {
 		return err
@@ -77,6 +96,9 @@ func (c *call) endSessions(ctx context.Context, userID string) error {
 }
 
 func (c *call) endSession(ctx context.Context, s *directory.Session) error {
+	if err := c.revokeTokens(ctx, s.UserID, s.ID); err != nil {
+		return err
+	}
 	if err := directory.Sessions.Delete(ctx, directory.Key(s.ID)); err != nil {
 		return err
 	}
