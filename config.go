@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -15,6 +16,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/perdure/perdure/auth"
+	"github.com/perdure/perdure/auth/login"
+	"github.com/perdure/perdure/identity"
 )
 
 // Config configures an App. The zero value runs: everything in one folder, served to
@@ -50,6 +53,21 @@ type Config struct {
 	// those of Listen: "app.example.com", "192.0.2.1:8443". Requests for others
 	// are refused.
 	Hosts []string
+	// Identity, unless nil, gives the app an identity provider of its own: people sign in there,
+	// programs get tokens, and their rights are managed. Functions then take its access
+	// tokens, and the sessions of browsers.
+	Identity *identity.Config
+	// Login, unless nil, lets browsers sign in at another issuer of OpenID Connect. With an
+	// Audience, functions take its access tokens as well. BaseURL defaults to Origin. It is
+	// for apps without Identity, which has a sign-in of its own.
+	Login *login.Config
+	// Origin is where browsers find the app, such as "https://app.example.com". Default
+	// "http://localhost:PORT" for an app that listens on a loopback address.
+	Origin string
+	// MasterKey is the file of the key under which secrets are sealed; it must not lie in Data,
+	// so that who has a copy of that cannot read them. It is made at the first start. Default: the file
+	// beside Data whose name is that of Data and ".master-key".
+	MasterKey string
 	// Auth finds out who sends requests: an auth.Verifier, or several ways by
 	// auth.First. With it, management below /perdure/v1/ needs the permission
 	// "perdure:read" or "perdure:manage" instead of the token in the data folder.
@@ -136,7 +154,7 @@ func (c Config) withDefaults() Config {
 // validate names each field that is wrong, and the mend.
 func (c Config) validate() error {
 	_, _, storeErr := c.store()
-	errs := []error{storeErr, c.DeadLetterWebhook.validate(), c.validateListen()}
+	errs := []error{storeErr, c.validateAccess(), c.DeadLetterWebhook.validate(), c.validateListen()}
 	for _, bound := range []struct {
 		field string
 		value int64
@@ -147,6 +165,25 @@ func (c Config) validate() error {
 	} {
 		if bound.value < 0 {
 			errs = append(errs, fmt.Errorf("%s is negative: leave it out for the default", bound.field))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) validateAccess() error {
+	var errs []error
+	if c.Identity != nil {
+		if err := c.Identity.WithDefaults(c.Title).Validate(); err != nil {
+			errs = append(errs, err)
+		}
+		if c.Login != nil {
+			errs = append(errs, errors.New("Login and Identity are both set: the provider of Identity has a sign-in of its own"))
+		}
+	}
+	if c.Origin != "" {
+		u, err := url.Parse(c.Origin)
+		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || c.Origin != u.Scheme+"://"+u.Host {
+			errs = append(errs, fmt.Errorf("Origin %q: want scheme and host, such as https://app.example.com", c.Origin))
 		}
 	}
 	return errors.Join(errs...)

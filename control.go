@@ -36,7 +36,7 @@ func (r *running) openControl(p *parts) error {
 		r.guard = func(next http.Handler) http.Handler { return control.Guard(token, next) }
 	}
 	r.control = r.guard(h)
-	r.services = append(r.services, &controlSocket{r: r, handler: h})
+	r.services = append(r.services, &controlSocket{r: r, handler: r.administration(h)})
 	return nil
 }
 

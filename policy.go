@@ -54,7 +54,7 @@ func injectPerhaps(ctx context.Context, _ *http.Request) (reflect.Value, error) 
 }
 
 // authenticates reports whether the app can find out who sends requests.
-func (c Config) authenticates() bool { return c.Auth != nil }
+func (c Config) authenticates() bool { return c.Auth != nil || c.Identity != nil || c.Login != nil }
 
 // entrance is a part of an app that requests come in by.
 type entrance struct {
@@ -96,7 +96,7 @@ func (p *parts) checkPolicies(c Config, tested bool) error {
 			what = "function " + e.name
 		}
 		if !policy.IsAnonymous() && !c.authenticates() && !tested {
-			errs = append(errs, fmt.Errorf("%s: requires %q, but nothing finds out who sends requests: set Config.Auth, such as to an auth.Verifier", what, policy))
+			errs = append(errs, fmt.Errorf("%s: requires %q, but nothing finds out who sends requests: set Config.Identity, Config.Login or Config.Auth", what, policy))
 		}
 		if types := policy.ResourceTypes(); len(types) > 0 && e.function == nil {
 			errs = append(errs, fmt.Errorf("%s: its policy %q asks about a %v, but a handler has no input: ask by auth.Permit in the handler", what, policy, types[0]))

@@ -2,6 +2,7 @@ package perdure
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -13,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/perdure/perdure/auth/login"
+	"github.com/perdure/perdure/identity"
 	"github.com/perdure/perdure/internal/binding"
 	"github.com/perdure/perdure/internal/blobstore"
 	"github.com/perdure/perdure/internal/blobstore/collector"
@@ -21,6 +24,7 @@ import (
 	"github.com/perdure/perdure/internal/consumer"
 	"github.com/perdure/perdure/internal/delivery"
 	"github.com/perdure/perdure/internal/engine"
+	"github.com/perdure/perdure/internal/keystore"
 	"github.com/perdure/perdure/internal/poison"
 	"github.com/perdure/perdure/internal/store"
 	"github.com/perdure/perdure/internal/store/memory"
@@ -53,6 +57,13 @@ type running struct {
 	began    time.Time
 	listener net.Listener
 	server   *http.Server
+
+	keys             *keystore.Keystore // nil while nothing is sealed
+	provider         *identity.Provider // nil without one
+	identityListener net.Listener       // nil where the provider has no port of its own
+	identityTLS      *tls.Config
+	caFile           string // of the local authority; empty if it is not used
+	login            *login.Login
 
 	stopCollector context.CancelFunc
 	background    sync.WaitGroup
@@ -101,6 +112,9 @@ func (r *running) open(p *parts) (err error) {
 		return err
 	}
 	if err := r.openEngine(p); err != nil {
+		return err
+	}
+	if err := r.openAccess(p); err != nil {
 		return err
 	}
 	if err := r.openControl(p); err != nil {

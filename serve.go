@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"syscall"
 	"time"
@@ -55,6 +56,12 @@ func (r *running) openHTTP(p *parts) (err error) {
 			return fmt.Errorf("%w: Listen: %w", ErrConfig, err)
 		}
 	}
+	if r.provider != nil && r.identityListener == nil {
+		hosts = append(slices.Clone(hosts), r.provider.Hosts()...)
+	}
+	if u, err := url.Parse(c.Origin); err == nil && u.Host != "" {
+		hosts = append(slices.Clone(hosts), u.Host)
+	}
 	mux := http.NewServeMux()
 	closing, end := context.WithCancel(context.Background())
 	r.endless = append(r.endless, end)
@@ -86,6 +93,12 @@ func (r *running) openHTTP(p *parts) (err error) {
 	if r.control != nil {
 		own[control.Prefix] = r.control
 	}
+	access := r.access()
+	for pattern, h := range access {
+		if err := handle(mux, pattern, h); err != nil {
+			return fmt.Errorf("%w: signing in needs the path %s: give what else has it another, or the provider a port of its own (Identity.Listen): %w", ErrConfig, pattern, err)
+		}
+	}
 	for pattern, h := range own {
 		if err := handle(mux, pattern, h); err != nil {
 			return fmt.Errorf("%w: %w", ErrConfig, err)
@@ -95,7 +108,14 @@ func (r *running) openHTTP(p *parts) (err error) {
 	if len(hosts) == 0 { // no functions and no listener: nobody is let in
 		hosts = []string{"localhost"}
 	}
-	r.handler, err = httpapi.Guard{Hosts: hosts, TrustedOrigins: c.TrustedOrigins}.Handler(r.handler)
+	r.handler, err = httpapi.Guard{
+		Hosts: hosts, TrustedOrigins: c.TrustedOrigins,
+		// Programs of other sites get their tokens there; the handlers guard themselves.
+		Foreign: func(req *http.Request) bool {
+			_, pattern := mux.Handler(req)
+			return access[pattern] != nil
+		},
+	}.Handler(r.handler)
 	if err != nil {
 		return fmt.Errorf("%w: Hosts, TrustedOrigins: %w", ErrConfig, err)
 	}
@@ -106,19 +126,23 @@ func (r *running) openHTTP(p *parts) (err error) {
 // httpConfig returns what all that requests come in by has in common.
 func (r *running) httpConfig() *httpapi.Config {
 	c := r.config
-	return &httpapi.Config{
+	config := &httpapi.Config{
 		Title: c.Title, Version: c.Version, Auth: c.Auth, Policy: c.Policy,
 		Log: c.Logger, Telemetry: r.observer.Telemetry,
 	}
+	if r.login != nil {
+		config.Challenge = r.login.Challenge
+	}
+	if r.provider != nil {
+		config.OpenIDConfiguration = r.provider.Issuer() + ".well-known/openid-configuration"
+	}
+	return config
 }
 
 // openMetrics reports whether the metrics are shown to whoever asks: where only this
-// machine can, or nothing is known of who does.
+// machine can, and nothing is known of who does.
 func (r *running) openMetrics() bool {
-	if r.config.Listen == noListener {
-		return !r.config.authenticates()
-	}
-	return !r.config.exposed()
+	return !r.config.authenticates() && !r.config.exposed()
 }
 
 // changedLinks answers 403 to a signed link whose path was changed so far that nothing

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/auth"
 	"github.com/perdure/perdure/durable"
 )
 
@@ -17,6 +18,7 @@ type Decision struct {
 }
 
 type decideIn struct {
+	Who  auth.Principal
 	File File         `bind:"metadata/{fileId}"`
 	Body *decisionDoc `body:",optional,strict"`
 }
@@ -60,7 +62,7 @@ func approveUpload(ctx context.Context, in *decideIn) (*decideOut, error) {
 	if f.State != AwaitingUploadApproval {
 		return nil, conflict("the upload cannot be decided: the file is %s", f.State)
 	}
-	f.State, f.UploadDecision, f.UploadDecidedAt = Analyzing, &d, perdure.Now(ctx)
+	f.State, f.UploadDecision, f.UploadDecidedAt, f.UploadDecidedBy = Analyzing, &d, perdure.Now(ctx), personOf(in.Who)
 	if err := UploadApproved.Raise(ctx, f.InstanceID, d, durable.KeepFor(keepDecision)); err != nil {
 		return nil, err
 	}
@@ -76,7 +78,7 @@ func approveDownload(ctx context.Context, in *decideIn) (*decideOut, error) {
 	if f.State != AwaitingDownloadApproval {
 		return nil, conflict("the download cannot be decided: the file is %s", f.State)
 	}
-	f.State, f.DownloadDecision, f.DownloadDecidedAt = Available, &d, perdure.Now(ctx)
+	f.State, f.DownloadDecision, f.DownloadDecidedAt, f.DownloadDecidedBy = Available, &d, perdure.Now(ctx), personOf(in.Who)
 	if err := DownloadApproved.Raise(ctx, f.InstanceID, d); err != nil {
 		return nil, err
 	}

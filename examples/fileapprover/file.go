@@ -47,6 +47,10 @@ type File struct {
 	UploadDecision   *Decision `json:"uploadDecision,omitempty"`
 	DownloadDecision *Decision `json:"downloadDecision,omitempty"`
 
+	UploadedBy        *Person `json:"uploadedBy,omitempty"`
+	UploadDecidedBy   *Person `json:"uploadDecidedBy,omitempty"`
+	DownloadDecidedBy *Person `json:"downloadDecidedBy,omitempty"`
+
 	UploadedAt        time.Time `json:"uploadedAt"`
 	UploadDecidedAt   time.Time `json:"uploadDecidedAt,omitzero"`
 	AnalyzedAt        time.Time `json:"analyzedAt,omitzero"`

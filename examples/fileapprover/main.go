@@ -4,7 +4,8 @@
 // orchestration, and that waits for people for as long as it takes.
 //
 // It serves http://localhost:8080 and keeps everything in the folder perdure-data.
-// PERDURE_LISTEN and PERDURE_DATA override both; FILEAPPROVER_WAIT says how long a file
+// PERDURE_LISTEN and PERDURE_DATA override both; FILEAPPROVER_DEMO is 1 for demo mode: accounts to try it
+// with, whose passwords and tokens are in demo-accounts.json in that folder; FILEAPPROVER_WAIT says how long a file
 // waits for each decision (a Go duration, default 72h), FILEAPPROVER_IDLE how many waiting
 // files are kept in memory (default 10000; the others wait in the store).
 package main
@@ -20,8 +21,10 @@ import (
 	"time"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/auth"
 	"github.com/perdure/perdure/examples/fileapprover/analysis"
 	"github.com/perdure/perdure/examples/fileapprover/web"
+	"github.com/perdure/perdure/identity"
 )
 
 func main() {
@@ -41,7 +44,13 @@ func run(ctx context.Context) error {
 			return fmt.Errorf("FILEAPPROVER_WAIT %q: want a duration such as 72h", v)
 		}
 	}
-	config := perdure.Config{Title: "File approver", Version: "1"}
+	config := perdure.Config{
+		Title: "File approver", Version: "1",
+		Identity: &identity.Config{API: identity.API{Identifier: "urn:perdure:fileapprover", Name: "File approver"}, Roles: roles},
+	}
+	if os.Getenv("FILEAPPROVER_DEMO") == "1" {
+		config.Identity.Demo = &people
+	}
 	if v := os.Getenv("FILEAPPROVER_IDLE"); v != "" {
 		var err error
 		if config.MaxIdleInstances, err = strconv.Atoi(v); err != nil || config.MaxIdleInstances < 1 {
@@ -54,17 +63,21 @@ func run(ctx context.Context) error {
 
 // newApp puts the application together.
 func newApp(config perdure.Config, a approver) *perdure.App {
+	config.Policy = auth.Authenticated() // of what requires nothing in particular
 	app := perdure.New(config)
 	app.Add(
 		Files, Thumbnails, Metadata,
 
-		perdure.HTTP("POST /api/file/add", addFile, perdure.Summary("Upload a file")),
-		perdure.HTTP("GET /api/file/{fileId}", getFile, perdure.Summary("Where a file stands")),
-		perdure.HTTP("GET /api/files", listFiles, perdure.Summary("All files, newest first")),
-		perdure.HTTP("GET /api/thumbnail/{fileId}", getThumbnail, perdure.Summary("A small picture of an image")),
-		perdure.HTTP("POST /api/approve/{fileId}", approveUpload, perdure.Summary("Decide about an upload")),
-		perdure.HTTP("POST /api/approve/download/{fileId}", approveDownload, perdure.Summary("Decide about a download")),
-		perdure.HTTP("GET /api/download/{fileId}", download, perdure.Summary("Metadata and a link good for one hour")),
+		perdure.Guarded(mayRead,
+			perdure.HTTP("GET /api/file/{fileId}", getFile, perdure.Summary("Where a file stands")),
+			perdure.HTTP("GET /api/files", listFiles, perdure.Summary("All files, newest first")),
+			perdure.HTTP("GET /api/thumbnail/{fileId}", getThumbnail, perdure.Summary("A small picture of an image")),
+			perdure.HTTP("GET /api/download/{fileId}", download, perdure.Summary("Metadata and a link good for one hour")),
+		),
+		perdure.HTTP("POST /api/file/add", addFile, perdure.Summary("Upload a file"), perdure.Require(mayUpload)),
+		perdure.HTTP("POST /api/approve/{fileId}", approveUpload, perdure.Summary("Decide about an upload"), perdure.Require(mayApproveUpload)),
+		perdure.HTTP("POST /api/approve/download/{fileId}", approveDownload, perdure.Summary("Decide about a download"), perdure.Require(mayApproveDownload)),
+		perdure.HTTP("GET /api/me", whoAmI, perdure.Summary("Who asks, and what they may do")),
 		perdure.Handle("GET /{$}", web.Handler()),
 		perdure.Handle("GET /assets/", web.Handler()),
 

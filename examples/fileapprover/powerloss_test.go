@@ -36,7 +36,7 @@ func startOn(t *testing.T, root string) *plugged {
 		Data: filepath.Join(root, "data"), Listen: "localhost:0",
 		Logger: slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
-	p.app = newApp(config, approver{wait, analysis.New(analysis.Options{})})
+	p.app = newApp(secured(config), approver{wait, analysis.New(analysis.Options{})})
 	if err := p.app.Start(t.Context()); err != nil {
 		t.Fatalf("the program does not start: %v", err)
 	}

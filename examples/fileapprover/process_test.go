@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +16,7 @@ import (
 	"time"
 
 	"github.com/perdure/perdure/examples/fileapprover/analysis"
+	"github.com/perdure/perdure/identity"
 )
 
 // The times of a file's life, each when it happened.
@@ -294,6 +298,7 @@ func TestRunReadsTheEnvironment(t *testing.T) {
 	t.Setenv("PERDURE_LISTEN", address)
 	t.Setenv("PERDURE_DATA", folder)
 	t.Setenv("FILEAPPROVER_WAIT", "30m")
+	t.Setenv("FILEAPPROVER_DEMO", "1")
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx) }()
@@ -302,7 +307,12 @@ func TestRunReadsTheEnvironment(t *testing.T) {
 		a, err := s.send("GET", "/healthz", nil)
 		return err == nil && a.status == 200
 	}, func() string { return "the program is not ready" })
-	s.upload("hello")
+	var accounts identity.DemoAccounts
+	written, err := os.ReadFile(filepath.Join(folder, identity.DemoFile))
+	if err := errors.Join(err, json.Unmarshal(written, &accounts)); err != nil {
+		t.Fatal(err)
+	}
+	s.added(s.do("POST", "/api/file/add", "hello", "Authorization", "Bearer "+accounts.Users[0].AccessToken))
 	if made, err := filepath.Glob(filepath.Join(folder, "*")); err != nil || len(made) == 0 {
 		t.Errorf("the folder has %v, %v", made, err)
 	}

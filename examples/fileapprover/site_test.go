@@ -13,6 +13,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,6 +64,7 @@ func newLasting(t *testing.T) *site {
 func (s *site) start() {
 	s.t.Helper()
 	s.config.Listen, s.config.Logger = "localhost:0", slog.New(slog.DiscardHandler)
+	s.config = secured(s.config)
 	s.serve(newApp(s.config, approver{wait, analysis.New(s.limits)}))
 }
 
@@ -96,8 +98,11 @@ type answer struct {
 	body   string
 }
 
-// send sends a request. A header "Host" is the request's host.
+// send sends a request, as the actor of the path. A header "Host" is the request's host.
 func (s *site) send(method, target string, body io.Reader, header ...string) (answer, error) {
+	if who := actor(strings.TrimPrefix(target, s.url)); who != "" && !slices.Contains(header, "Authorization") {
+		header = append(header, "Authorization", "Bearer "+who)
+	}
 	if strings.HasPrefix(target, "/") {
 		target = s.url + target
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/auth"
 	"github.com/perdure/perdure/blob"
 	"github.com/perdure/perdure/durable"
 	"github.com/perdure/perdure/examples/fileapprover/analysis"
@@ -16,6 +17,7 @@ import (
 )
 
 type addIn struct {
+	Who    auth.Principal
 	Upload *perdure.Upload `body:"file"` // the raw body, or the form field "file"
 }
 
@@ -42,7 +44,7 @@ func addFile(ctx context.Context, in *addIn) (*addOut, error) {
 	}
 	err = Metadata.Insert(ctx, id.String(), &File{
 		FileID: id.String(), InstanceID: id.String(), Name: in.Upload.Name, Size: info.Size,
-		State: AwaitingUploadApproval, UploadedAt: info.Created,
+		State: AwaitingUploadApproval, UploadedAt: info.Created, UploadedBy: personOf(in.Who),
 	})
 	return &addOut{Location: "/api/file/" + id.String(), Body: fileID{id.String()}}, err
 }

@@ -71,7 +71,7 @@ func TestUploadHasALimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	fmt.Fprintf(conn, "POST /api/file/add HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n", strings.TrimPrefix(s.url, "http://"), limit+1)
+	fmt.Fprintf(conn, "POST /api/file/add HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer uploader\r\nContent-Length: %d\r\n\r\n", strings.TrimPrefix(s.url, "http://"), limit+1)
 	if err := conn.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"html"
 	"image"
 	"image/color"
 	"image/png"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -27,12 +29,18 @@ type file struct {
 	State       string     `json:"state"`
 	Cause       string     `json:"cause,omitempty"`
 	UploadedAt  time.Time  `json:"uploadedAt"`
+	UploadedBy  *person    `json:"uploadedBy,omitempty"`
 	AnalyzedAt  *time.Time `json:"analyzedAt,omitempty"`
 	InstanceID  string     `json:"instanceId"`
 	Metadata    []entry    `json:"metadata,omitempty"`
 
 	body     []byte
 	comments []string
+}
+
+type person struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
 }
 
 type entry struct {
@@ -50,16 +58,19 @@ type fake struct {
 	hold chan struct{} // when there is one, uploads are not read until it is closed
 
 	mu        sync.Mutex
-	files     []*file // newest last
-	down      bool    // answer everything but the page with 503
-	overtaken bool    // answer every decision with 409
+	files     []*file  // newest last
+	down      bool     // answer everything but the page with 503
+	overtaken bool     // answer every decision with 409
+	may       []string // permissions of who is signed in
+	signedOut bool     // answer everything below /api/ with 401
 }
 
 func newFake(t *testing.T) *fake {
-	f := &fake{t: t}
+	f := &fake{t: t, may: []string{"read:files", "upload:files", "approve:uploads", "approve:downloads"}}
 	mux := http.NewServeMux()
 	mux.Handle("/", web.Handler())
 	mux.HandleFunc("POST /api/file/add", f.add)
+	mux.HandleFunc("GET /api/me", f.me)
 	mux.HandleFunc("GET /api/file/{id}", f.get)
 	mux.HandleFunc("GET /api/files", f.list)
 	mux.HandleFunc("POST /api/approve/{id}", f.approveUpload)
@@ -67,10 +78,18 @@ func newFake(t *testing.T) *fake {
 	mux.HandleFunc("GET /api/download/{id}", f.download)
 	mux.HandleFunc("GET /api/thumbnail/{id}", f.thumbnail)
 	mux.HandleFunc("GET /bytes/{id}", f.bytes)
+	mux.HandleFunc("GET /login", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = fmt.Fprintf(w, "<p id=login>back to %s</p>", html.EscapeString(r.FormValue("return_to")))
+	})
 	guard := http.NewCrossOriginProtection()
 	f.server = httptest.NewServer(guard.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if f.isDown() && r.URL.Path != "/" {
 			problem(w, http.StatusServiceUnavailable, "The store is being restored.")
+			return
+		}
+		if f.isSignedOut() && strings.HasPrefix(r.URL.Path, "/api/") {
+			problem(w, http.StatusUnauthorized, "A token is needed.")
 			return
 		}
 		mux.ServeHTTP(w, r)
@@ -135,6 +154,25 @@ func (f *fake) isDown() bool {
 	return f.down
 }
 
+func (f *fake) isSignedOut() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.signedOut
+}
+
+func (f *fake) signOut() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.signedOut = true
+}
+
+// allow says what who is signed in may do.
+func (f *fake) allow(permissions ...string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.may = permissions
+}
+
 // analyse ends the analysis of the newest file.
 func (f *fake) analyse(metadata ...entry) {
 	f.change(func(x *file) {
@@ -166,6 +204,12 @@ func (f *fake) add(w http.ResponseWriter, r *http.Request) {
 		State: "AwaitingUploadApproval", UploadedAt: time.Now(), body: body,
 	})
 	answer(w, http.StatusCreated, map[string]string{"fileId": f.newest().FileID})
+}
+
+func (f *fake) me(w http.ResponseWriter, _ *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	answer(w, http.StatusOK, map[string]any{"id": "me", "name": "Ada <b>Approver</b>", "roles": []string{"approver"}, "permissions": f.may})
 }
 
 func (f *fake) find(w http.ResponseWriter, r *http.Request) *file {

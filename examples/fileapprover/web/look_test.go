@@ -119,7 +119,7 @@ func TestFocusIsVisible(t *testing.T) {
 	p := browser.Open(t, f.server.URL)
 	waitState(p, "AwaitingDownloadApproval")
 	var reached []string
-	for range 6 {
+	for range 7 {
 		p.Press("\t")
 		where := browser.Eval[string](p, `(() => {
 			const e = document.activeElement;
@@ -130,7 +130,7 @@ func TestFocusIsVisible(t *testing.T) {
 		})()`)
 		reached = append(reached, where)
 	}
-	want := "[Skip to the files picker Approve download: a.txt Reject: a.txt What the analysis found"
+	want := "[Skip to the files Sign out picker Approve download: a.txt Reject: a.txt What the analysis found"
 	if got := fmt.Sprint(reached); len(got) < len(want) || got[:len(want)] != want {
 		t.Errorf("Tab reaches %s, want %s …", got, want)
 	}

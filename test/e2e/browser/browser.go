@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"sync"
 	"testing"
@@ -146,7 +147,7 @@ func (p *Page) Wait(what, expression string) {
 	defer deadline.Stop()
 	again := time.NewTicker(25 * time.Millisecond)
 	defer again.Stop()
-	for !Eval[bool](p, guarded) {
+	for !p.holds(guarded) {
 		select {
 		case <-again.C:
 		case <-deadline.C:
@@ -155,6 +156,25 @@ func (p *Page) Wait(what, expression string) {
 		}
 	}
 }
+
+// holds evaluates a condition, which does not hold while the page makes way for another.
+func (p *Page) holds(condition string) bool {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	value, err := chromedp.Run(ctx, chromedp.Evaluate[bool](condition))
+	switch {
+	case err == nil:
+		return value
+	case leaving.MatchString(err.Error()):
+		return false
+	}
+	p.t.Fatalf("evaluate %s: %v", condition, err)
+	return false
+}
+
+// leaving is what the browser says about a page that makes way for another.
+var leaving = regexp.MustCompile(`navigated|context was destroyed|Cannot find (default )?(execution )?context`)
 
 // Text waits for the only element of a CSS selector and returns its text.
 func (p *Page) Text(selector string) string {

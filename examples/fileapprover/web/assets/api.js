@@ -31,10 +31,24 @@ async function request(path, options) {
     throw new Problem(0, 'The server cannot be reached.');
   }
   const text = await response.text();
+  if (response.status === 401) {
+    signIn();
+    throw new Problem(401, 'You are signed out.');
+  }
   if (!response.ok) {
     throw problemOf(response.status, text);
   }
   return text ? JSON.parse(text) : null;
+}
+
+// signIn leaves the page for the sign-in, which leads back to it.
+function signIn() {
+  location.assign(`/login?return_to=${encodeURIComponent(location.pathname)}`);
+}
+
+// whoAmI returns {id, name, roles, permissions} of who is signed in.
+export function whoAmI() {
+  return request('/api/me');
 }
 
 // pageSize is how many files one request lists.
@@ -84,6 +98,8 @@ export function addFile(file, onProgress) {
     xhr.addEventListener('load', () => {
       if (xhr.status === 201) {
         resolve(JSON.parse(xhr.responseText));
+      } else if (xhr.status === 401) {
+        reject(new Problem(401, 'You were signed out. Sign in again, then repeat the upload.'));
       } else {
         reject(problemOf(xhr.status, xhr.responseText));
       }

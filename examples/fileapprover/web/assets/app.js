@@ -4,6 +4,7 @@ import * as api from './api.js';
 import { Card } from './card.js';
 import { askComment } from './dialog.js';
 import * as format from './format.js';
+import * as me from './me.js';
 import { stateOf } from './states.js';
 import { Uploads } from './uploads.js';
 
@@ -159,9 +160,32 @@ function acceptDrops(uploads) {
     if (carriesFiles(e)) {
       e.preventDefault();
       highlight(0);
-      uploads.add(e.dataTransfer.files);
+      if (me.may('upload:files')) {
+        uploads.add(e.dataTransfer.files);
+      }
     }
   });
+}
+
+// showMe shows who is signed in, and what they can do here.
+async function showMe() {
+  const { name, roles } = await me.load();
+  byId('me-name').textContent = format.visible(name);
+  byId('me-roles').textContent = roles.map(format.visible).join(', ');
+  byId('me').hidden = false;
+  byId('add').hidden = !me.may('upload:files');
+}
+
+// knowMe shows who is signed in as soon as the server says so.
+async function knowMe() {
+  for (let wait = pause.afterError; ; wait = Math.min(pause.longest, 2 * wait)) {
+    try {
+      await showMe();
+      return;
+    } catch {
+      await new Promise((resolve) => { setTimeout(resolve, wait); });
+    }
+  }
 }
 
 function start() {
@@ -180,12 +204,14 @@ function start() {
     list.pages++;
     list.refresh();
   });
-  document.addEventListener('visibilitychange', () => {
-    if (!document.hidden) {
-      list.refresh();
-    }
+  knowMe().then(() => {
+    document.addEventListener('visibilitychange', () => {
+      if (!document.hidden) {
+        list.refresh();
+      }
+    });
+    list.refresh();
   });
-  list.refresh();
 }
 
 start();

@@ -3,6 +3,7 @@
 
 import * as api from './api.js';
 import * as format from './format.js';
+import { whyNot } from './me.js';
 import { analysed, stateOf, stepOf, steps } from './states.js';
 
 const template = document.getElementById('card');
@@ -50,7 +51,8 @@ export class Card {
     }
     const uploaded = Date.parse(file.uploadedAt);
     if (!Number.isNaN(uploaded)) {
-      facts.push(format.ago(uploaded));
+      const by = this.file.uploadedBy ? ` by ${format.visible(this.file.uploadedBy.name)}` : '';
+      facts.push(format.ago(uploaded) + by);
       this.part('.facts').title = new Date(uploaded).toLocaleString();
     }
     // A fact stays on one line.
@@ -97,6 +99,8 @@ export class Card {
     const what = stateOf(this.file).decision;
     if (what && this.decided === what) {
       buttons.push(note('Decision sent. The file goes on in a moment.'));
+    } else if (what && whyNot(what, this.file)) {
+      buttons.push(note(whyNot(what, this.file)));
     } else if (what) {
       buttons.push(
         this.button(`Approve ${what}`, 'primary', () => this.decide(what, true, '')),

@@ -1,0 +1,243 @@
+package perdure
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+
+	"github.com/perdure/perdure/auth/login"
+	"github.com/perdure/perdure/identity"
+	"github.com/perdure/perdure/internal/control"
+	"github.com/perdure/perdure/internal/httpapi"
+	"github.com/perdure/perdure/internal/keystore"
+	"github.com/perdure/perdure/internal/unit"
+)
+
+// openAccess makes what finds out who sends requests, unless the configuration brings it: the app's own
+// provider, or the sign-in at another issuer.
+func (r *running) openAccess(p *parts) error {
+	switch {
+	case r.config.Identity != nil:
+		return r.openIdentity(p)
+	case r.config.Login != nil:
+		return r.openForeignLogin()
+	}
+	return nil
+}
+
+// openIdentity makes the app's own provider.
+func (r *running) openIdentity(p *parts) (err error) {
+	c := r.config.Identity.WithDefaults(r.config.Title)
+	if err := r.openKeys(); err != nil {
+		return err
+	}
+	if err := r.listenIdentity(c); err != nil {
+		return err
+	}
+	if c.Issuer == "" {
+		if c.Issuer, err = r.issuer(c); err != nil {
+			return err
+		}
+	}
+	o := identity.Options{
+		Config: c, Unit: r.inUnit, Clock: r.clock, Keys: r.keys, Log: r.config.Logger, Data: r.config.Data,
+		Permissions: p.permissions(r.config), Origin: r.origin(),
+	}
+	signIn := !c.NoLogin && o.Origin != ""
+	if signIn {
+		o.Callback, o.AfterLogout = o.Origin+"/login/callback", o.Origin+"/"
+	}
+	if r.provider, err = identity.New(o); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	r.services = append(r.services, r.provider)
+	if r.identityListener != nil {
+		r.services = append(r.services, &identityServer{r: r})
+	}
+	verifier, err := r.provider.Verifier(c.API.Identifier)
+	if err != nil {
+		return err
+	}
+	if signIn {
+		id, secret := r.provider.LoginClient()
+		err = r.openLogin(login.Config{
+			Issuer: c.Issuer, ClientID: id, ClientSecret: secret, Audience: c.API.Identifier, Verifier: verifier,
+			HTTPClient: &http.Client{Transport: handlerTransport{r.provider}},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if r.config.Auth == nil {
+		r.config.Auth = verifier
+		if signIn {
+			r.config.Auth = r.withSessions(verifier)
+		}
+	}
+	return nil
+}
+
+// inUnit runs fn in a unit of work.
+func (r *running) inUnit(ctx context.Context, fn func(ctx context.Context) error) error {
+	return unit.Run(ctx, r.env, r.committer, unitAttempts, fn)
+}
+
+// openKeys opens the keystore, once. An app that keeps nothing seals by a key that ends with it.
+func (r *running) openKeys() error {
+	if r.keys != nil {
+		return nil
+	}
+	if r.temporary != "" || r.lent != nil {
+		r.keys = keystore.NewMemory()
+		return nil
+	}
+	keys, created, err := keystore.OpenLocal(r.config.Data, r.config.MasterKey, keystore.Options{Clock: r.clock})
+	if err != nil {
+		return fmt.Errorf("perdure: %w", err)
+	}
+	if created {
+		path := r.config.MasterKey
+		if path == "" {
+			path, err = keystore.MasterPath(r.config.Data)
+		}
+		r.config.Logger.Warn("a master key was made: back it up, apart from the data folder, which cannot be read without it", "file", path)
+	}
+	r.keys = keys
+	return err
+}
+
+// origin is where browsers find the app; empty if it does not listen and has no host.
+func (r *running) origin() string {
+	if r.config.Origin != "" {
+		return r.config.Origin
+	}
+	if r.listener == nil || r.config.exposed() {
+		return ""
+	}
+	// A name: browsers keep passkeys and cookies for names, and the page and the provider must agree.
+	_, port, err := net.SplitHostPort(r.listener.Addr().String())
+	if err != nil {
+		return ""
+	}
+	return "http://" + net.JoinHostPort(localhost, port)
+}
+
+// issuer is the URL of the provider when the configuration does not say.
+func (r *running) issuer(c identity.Config) (string, error) {
+	if r.identityListener != nil {
+		_, port, err := net.SplitHostPort(r.identityListener.Addr().String())
+		return "https://" + net.JoinHostPort(localhost, port) + "/", err
+	}
+	if origin := r.origin(); origin != "" {
+		return origin + "/", nil
+	}
+	return "", fmt.Errorf("%w: Identity.Issuer is empty, and the app does not listen on a loopback address: say at which URL the provider is reached", ErrConfig)
+}
+
+// listenIdentity opens the provider's own port, if it has one.
+func (r *running) listenIdentity(c identity.Config) (err error) {
+	if c.Listen == "" {
+		return nil
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.CertFile != "" {
+		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+		if err != nil {
+			return fmt.Errorf("%w: Identity.CertFile, Identity.KeyFile: %w", ErrConfig, err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	} else {
+		ca, err := keystore.OpenCA(r.keys)
+		if err == nil {
+			config, err = ca.TLSConfig()
+		}
+		if err != nil {
+			return fmt.Errorf("perdure: local certificates: %w", err)
+		}
+		r.caFile = filepath.Join(r.config.Data, keystore.AuthorityCertificate)
+	}
+	config.NextProtos = []string{"h2", "http/1.1"}
+	plain, err := listen(c.Listen)
+	if err != nil {
+		return fmt.Errorf("perdure: listen on %s (Identity.Listen): %w", c.Listen, err)
+	}
+	r.identityListener, r.identityTLS = plain, config
+	return nil
+}
+
+// identityServer serves the provider on its own port.
+type identityServer struct {
+	r      *running
+	server *http.Server
+}
+
+// Start implements service.
+func (s *identityServer) Start(context.Context) error {
+	r := s.r
+	s.server = &http.Server{
+		Handler: httpapi.Pace(r.provider), ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(r.config.Logger.Handler(), slog.LevelDebug), TLSConfig: r.identityTLS,
+	}
+	for _, l := range each(r.identityListener) {
+		r.background.Go(func() {
+			if err := s.server.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {
+				r.fail(fmt.Errorf("serve %s: %w", l.Addr(), err))
+			}
+		})
+	}
+	r.config.Logger.Info("the provider is ready", "issuer", r.provider.Issuer(), "ca", r.caFile)
+	return nil
+}
+
+// Stop implements service.
+func (s *identityServer) Stop(ctx context.Context) error {
+	if s.server == nil {
+		return s.r.identityListener.Close()
+	}
+	if err := s.server.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("perdure: requests to the provider still ran: %w", err), s.server.Close())
+	}
+	return nil
+}
+
+// Idle implements service.
+func (s *identityServer) Idle(context.Context) error { return nil }
+
+// access are the handlers by which people sign in and programs get tokens, by pattern.
+func (r *running) access() map[string]http.Handler {
+	all := map[string]http.Handler{}
+	if r.provider != nil && r.identityListener == nil {
+		for _, pattern := range r.provider.Patterns() {
+			all[pattern] = r.provider
+		}
+	}
+	if r.login != nil {
+		for _, pattern := range r.login.Patterns() {
+			all[pattern] = r.login
+		}
+	}
+	return all
+}
+
+// administration serves, on the socket in the data folder, the management API of the provider as well: who
+// can reach it has every right.
+func (r *running) administration(next http.Handler) http.Handler {
+	if r.provider == nil {
+		return next
+	}
+	below := control.Prefix + "identity"
+	admin := http.StripPrefix(below, r.provider.Administration())
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if strings.HasPrefix(req.URL.Path, below+"/") {
+			admin.ServeHTTP(w, req)
+			return
+		}
+		next.ServeHTTP(w, req)
+	})
+}
