@@ -261,6 +261,18 @@ func TestCallbackOfAnotherBrowser(t *testing.T) {
 	if a := attacker.get(t, "/authorize/callback", url.Values{"id": {id}}); a.query("code") != "" || a.location.Path != "/u/login" {
 		t.Errorf("callback before the sign-in: %v", a.location)
 	}
+	// A session that was revoked in between gives none either.
+	attacker.login(t, id)
+	w.Do(t, func(ctx context.Context) error {
+		req, err := directory.AuthRequests.Get(ctx, directory.Key(id))
+		if err != nil {
+			return err
+		}
+		return directory.Sessions.Delete(ctx, directory.Key(req.SessionID))
+	})
+	if a := attacker.get(t, "/authorize/callback", url.Values{"id": {id}}); a.query("code") != "" || a.location.Path != "/u/login" {
+		t.Errorf("callback of a revoked session: %v", a.location)
+	}
 	for _, id := range []string{"", "nothing", strings.Repeat("x", 9999)} {
 		if a := attacker.get(t, "/authorize/callback", url.Values{"id": {id}}); a.status != http.StatusBadRequest {
 			t.Errorf("callback of %.20q: %d", id, a.status)
@@ -478,6 +490,13 @@ func TestRevocation(t *testing.T) {
 	tokens = w.exchange(t, w.code(t, w.request(w.web))).good(t)
 	w.Do(t, func(ctx context.Context) error { return w.provider.RevokeUser(ctx, w.user.ID, "") })
 	w.refresh(t, tokens.text("refresh_token")).want(t, "invalid_grant")
+	// Nothing of a user who is deleted is good.
+	tokens = w.exchange(t, w.code(t, w.request(w.web))).good(t)
+	w.Do(t, func(ctx context.Context) error { return w.DeleteUser(ctx, directory.Command, w.user.ID) })
+	w.refresh(t, tokens.text("refresh_token")).want(t, "invalid_grant")
+	if a := w.userinfo(t, tokens.text("access_token")); a.status != 401 {
+		t.Errorf("userinfo of a deleted user: %d", a.status)
+	}
 }
 
 func TestCORS(t *testing.T) {

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -20,7 +21,7 @@ func (p *Provider) callback(w http.ResponseWriter, r *http.Request) {
 		p.errorPage(w, http.StatusBadRequest, "This address is incomplete.")
 		return
 	}
-	row, err := directory.AuthRequests.Get(ctx, directory.Key(id))
+	req, err := directory.AuthRequests.Get(ctx, directory.Key(id))
 	if errors.Is(err, directory.ErrNotFound) {
 		p.errorPage(w, http.StatusBadRequest, "This request to sign in has ended or was too long ago. Please go back to the application and start again.")
 		return
@@ -29,7 +30,6 @@ func (p *Provider) callback(w http.ResponseWriter, r *http.Request) {
 		p.faulty(w, r, err)
 		return
 	}
-	req := row
 	if !directory.CheckBrowser(r, p.env.Issuer, req.BrowserDigest) {
 		p.errorPage(w, http.StatusForbidden, "This request to sign in was started in another browser.")
 		return
@@ -47,16 +47,33 @@ func (p *Provider) callback(w http.ResponseWriter, r *http.Request) {
 		p.errorPage(w, http.StatusBadRequest, "The address of the application is not registered for it any more.")
 		return
 	}
+	ended, err := sessionEnded(ctx, req)
+	if err != nil {
+		p.faulty(w, r, err)
+		return
+	}
 	switch {
 	case req.Error != "":
 		p.end(w, r, req, req.Error, "the request was refused")
-	case !req.Done || !p.fresh(req):
+	case !req.Done || ended || !p.fresh(req):
 		p.toLogin(w, r, req.ID)
 	case r.Method == http.MethodPost:
 		p.decideConsent(w, r, app, req)
 	default:
 		p.finish(w, r, app, req)
 	}
+}
+
+// sessionEnded reports whether the session of the sign-in was revoked in the meantime.
+func sessionEnded(ctx context.Context, req *directory.AuthRequest) (bool, error) {
+	if req.SessionID == "" {
+		return false, nil
+	}
+	_, err := directory.Sessions.Get(ctx, directory.Key(req.SessionID))
+	if errors.Is(err, directory.ErrNotFound) {
+		return true, nil
+	}
+	return false, err
 }
 
 // fresh reports whether the user has signed in as lately as the request wants it.

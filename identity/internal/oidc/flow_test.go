@@ -320,6 +320,8 @@ func TestDevice(t *testing.T) {
 	if a.json("interval") != 5.0 || a.text("verification_uri") != issuer+"u/device" || len(a.text("user_code")) != 9 {
 		t.Fatalf("answer %s", a.body)
 	}
+	w.token(t, "grant_type", directory.GrantDevice, "client_id", w.web.ClientID, "device_code", a.text("device_code")).want(t, "invalid_client")
+	w.token(t, "grant_type", directory.GrantDevice, "client_id", w.spa.ClientID, "device_code", a.text("device_code")).want(t, "unauthorized_client")
 	poll(a).want(t, "authorization_pending")
 	poll(a).want(t, "slow_down")
 	w.Clock.Advance(6 * time.Second)

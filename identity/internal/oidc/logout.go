@@ -115,11 +115,7 @@ func (p *Provider) afterLogout(ctx context.Context, clientID, uri, state string)
 func (p *Provider) signOut(w http.ResponseWriter, r *http.Request, session *directory.Session, to string) {
 	ctx := r.Context()
 	if session != nil {
-		if err := directory.Sessions.Delete(ctx, directory.Key(session.ID)); err != nil && !errors.Is(err, directory.ErrNotFound) {
-			p.faulty(w, r, err)
-			return
-		}
-		if err := p.note(ctx, directory.AuditLogout, session.UserID, session.UserID, "", ""); err != nil {
+		if err := p.endSession(ctx, w, r, session); err != nil {
 			p.faulty(w, r, err)
 			return
 		}
@@ -130,6 +126,16 @@ func (p *Provider) signOut(w http.ResponseWriter, r *http.Request, session *dire
 	}
 	w.Header().Set("Location", to)
 	w.WriteHeader(http.StatusSeeOther)
+}
+
+func (p *Provider) endSession(ctx context.Context, w http.ResponseWriter, r *http.Request, session *directory.Session) error {
+	if sessions, ok := p.options.Sessions.(ender); ok {
+		return sessions.EndSession(ctx, w, r)
+	}
+	if err := directory.Sessions.Delete(ctx, directory.Key(session.ID)); err != nil && !errors.Is(err, directory.ErrNotFound) {
+		return err
+	}
+	return p.note(ctx, directory.AuditLogout, session.UserID, session.UserID, "", "")
 }
 
 // confirmation is what the form of a session has, so that only the provider's own page can end it.

@@ -20,6 +20,11 @@ type Sessions interface {
 	Current(r *http.Request) (*directory.Session, error)
 }
 
+// ender is a Sessions that signs a browser out itself, with its cookie and the entry in the audit log.
+type ender interface {
+	EndSession(ctx context.Context, w http.ResponseWriter, r *http.Request) error
+}
+
 // People checks passwords for the password grant.
 type People interface {
 	// CheckPassword returns the user of a connection whose password it is; ErrPassword when it is none.
@@ -75,7 +80,7 @@ type Provider struct {
 	trusted verifiers
 }
 
-// New returns a provider on what env knows.
+// New returns a provider on what env knows. It adds to env.OnUserDeleted what deletes a user's grants.
 func New(env *directory.Env, options Options) (*Provider, error) {
 	if env == nil || !strings.HasSuffix(env.Issuer, "/") {
 		return nil, errors.New("the issuer's URL must end in a slash")
@@ -105,6 +110,7 @@ func New(env *directory.Env, options Options) (*Provider, error) {
 		JwksURI:             op.NewEndpoint(PathKeys),
 		DeviceAuthorization: op.NewEndpoint(PathDevice),
 	}, op.WithServerCORSOptions(nil), op.WithFallbackLogger(slog.New(slog.DiscardHandler)))
+	env.OnUserDeleted = append(env.OnUserDeleted, p.forgetUser)
 	return p, nil
 }
 

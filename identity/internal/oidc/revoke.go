@@ -92,6 +92,26 @@ func (p *Provider) RevokeUser(ctx context.Context, userID, sessionID string) err
 	return nil
 }
 
+// forgetUser ends what applications have of a user who is deleted.
+func (p *Provider) forgetUser(ctx context.Context, userID string) error {
+	if err := p.RevokeUser(ctx, userID, ""); err != nil {
+		return err
+	}
+	var keys []string
+	for row, err := range consents.Scan(ctx, userID) {
+		if err != nil {
+			return err
+		}
+		keys = append(keys, row.Key.String())
+	}
+	for _, key := range keys {
+		if err := consents.Delete(ctx, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Revocation implements op.Server (RFC 7009). That a token is unknown, or another client's, is no error: it is of
 // no use to the client either way.
 func (s *server) Revocation(ctx context.Context, r *op.ClientRequest[oidc.RevocationRequest]) (*op.Response, error) {

@@ -32,7 +32,7 @@ func (s *server) answer(ctx context.Context, fn func() (any, error)) (*op.Respon
 func (s *server) VerifyClient(ctx context.Context, r *op.Request[op.ClientCredentials]) (op.Client, error) {
 	c, err := s.p.authenticate(ctx, credentials{
 		id: r.Data.ClientID, secret: r.Data.ClientSecret, assertion: r.Data.ClientAssertion,
-		device:       r.URL.Path == PathDevice || r.Form.Get("grant_type") == grantDevice,
+		device:       r.URL.Path == PathDevice,
 		subjectToken: r.Form.Get("grant_type") == grantExchange,
 	})
 	if err != nil {
