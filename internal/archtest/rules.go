@@ -141,6 +141,7 @@ var rules = ruleset{
 				"blob/s3",
 				"blob/azure",
 				"mail",
+				"internal/smtptest",
 			},
 		},
 		{
@@ -191,6 +192,7 @@ var rules = ruleset{
 				"examples/fileapprover/web",
 				"examples/names",
 				"examples/names/web",
+				"test/clients/auth0",
 				"test/crash",
 				"test/powerloss",
 				"test/e2e",
@@ -227,6 +229,7 @@ var rules = ruleset{
 		{"internal/resource", "internal/unit", "a bound value is read and written in a unit of work"},
 		{"durable/durabletest", "durable", "the test kit of orchestrations"},
 		{"window", "table", "results become rows"},
+		{"mail", "queue", "an outbox is a queue of messages"},
 		{"live", "table", "what is pushed are the rows of a table"},
 		{"internal/httpapi", "internal/failure", "errors are answered as problems"},
 		{"internal/control", "internal/failure", "errors are answered as problems"},
@@ -292,6 +295,18 @@ var rules = ruleset{
 			why:      "the server is for tests, and starts in one way",
 		},
 		{
+			imports:  []string{"github.com/wneessen/go-mail/..."},
+			by:       []string{"mail"},
+			testsToo: true,
+			why:      "SMTP is behind one package, which says what may be sent and what an answer means",
+		},
+		{
+			imports:  []string{"github.com/emersion/go-smtp/...", "github.com/emersion/go-sasl/..."},
+			by:       []string{"internal/smtptest"},
+			testsToo: true,
+			why:      "the server is for tests, and starts in one way",
+		},
+		{
 			imports:  []string{"github.com/tink-crypto/tink-go/v2/..."},
 			by:       []string{"internal/keystore"},
 			testsToo: true,
@@ -304,7 +319,7 @@ var rules = ruleset{
 		},
 		{
 			imports: []string{"testing", "github.com/chromedp/chromedp"},
-			by:      []string{"internal/store/storetest", "internal/blobstore/drivertest", "internal/jetstream/natstest", "durable/durabletest", "perduretest", "identity/internal/directorytest", "test/..."},
+			by:      []string{"internal/store/storetest", "internal/blobstore/drivertest", "internal/jetstream/natstest", "internal/smtptest", "durable/durabletest", "perduretest", "identity/internal/directorytest", "test/..."},
 			why:     "test code stays out of applications, except in the packages that are for tests",
 		},
 	},
