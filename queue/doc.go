@@ -20,6 +20,8 @@
 // do. In a context without a unit every method fails with ErrNoUnit, and after the unit
 // has ended with ErrUnitClosed.
 //
+// A queue declared with Prepare completes and checks its messages, whoever sends them and how.
+//
 // # Handle
 //
 // perdure.OnQueue names the function that handles the messages; a queue has one in an

@@ -13,6 +13,7 @@ type config struct {
 	orderBy any // func(T) string
 	dedupID any // func(T) string
 	window  time.Duration
+	prepare any // func(T) (T, error)
 	errs    []error
 }
 
@@ -44,6 +45,19 @@ func Deduplicate[T any](id func(T) string, window time.Duration) Option {
 		if id != nil {
 			c.dedupID = id
 		}
+	})
+}
+
+// Prepare completes and checks each message before it is stored, however it is sent. The
+// other functions of the declaration see what it returns. Its error refuses the message, and
+// is that of Send.
+func Prepare[T any](prepare func(T) (T, error)) Option {
+	return option(func(c *config) {
+		if prepare == nil {
+			c.errs = append(c.errs, errors.New("Prepare has no function"))
+			return
+		}
+		c.prepare = prepare
 	})
 }
 

@@ -16,11 +16,12 @@ import (
 // messages are those of the app whose unit of work the context carries. Its methods
 // are safe for concurrent use.
 type Queue[T any] struct {
-	name   string
-	key    func(T) string
-	id     func(T) string
-	window time.Duration // 0: no de-duplication
-	errs   []error
+	name    string
+	key     func(T) string
+	id      func(T) string
+	prepare func(T) (T, error)
+	window  time.Duration // 0: no de-duplication
+	errs    []error
 }
 
 // Of declares a queue. The name is unique in an app over all resources: a letter, then
@@ -43,6 +44,11 @@ func Of[T any](name string, options ...Option) *Queue[T] {
 		return of
 	}
 	q.key, q.id = of("OrderBy", c.orderBy), of("Deduplicate", c.dedupID)
+	if prepare, ok := c.prepare.(func(T) (T, error)); ok {
+		q.prepare = prepare
+	} else if c.prepare != nil {
+		q.errs = append(q.errs, fmt.Errorf("Prepare has a %T; want a %T", c.prepare, prepare))
+	}
 	return q
 }
 
@@ -153,16 +159,23 @@ func (q *Queue[T]) send(u *unit.Unit, d *records.Delivery, id string, delay time
 // encode makes the delivery that a message is kept as, and returns the id by which it
 // is known when it comes again.
 func (q *Queue[T]) encode(m *Message[T]) (*records.Delivery, string, error) {
-	data, err := json.Marshal(m.Value)
+	value := m.Value
+	if q.prepare != nil {
+		var err error
+		if value, err = q.prepare(value); err != nil {
+			return nil, "", err
+		}
+	}
+	data, err := json.Marshal(value)
 	if err != nil {
 		return nil, "", err
 	}
 	key, id := m.Key, m.DedupID
 	if key == "" && q.key != nil {
-		key = q.key(m.Value)
+		key = q.key(value)
 	}
 	if id == "" && q.id != nil {
-		id = q.id(m.Value)
+		id = q.id(value)
 	}
 	headers := 0
 	for name, value := range m.Headers {

@@ -220,6 +220,8 @@ func TestBadDeclarations(t *testing.T) {
 		"OrderBy has no function":           queue.Of[int]("q", queue.OrderBy[int](nil)),
 		"Deduplicate has a window of 0s":    queue.Of[int]("q", queue.Deduplicate[int](nil, 0)),
 		"a message cannot be JSON":          queue.Of[func()]("q"),
+		"Prepare has a func(string)":        queue.Of[int]("q", queue.Prepare(func(s string) (string, error) { return s, nil })),
+		"Prepare has no function":           queue.Of[int]("q", queue.Prepare[int](nil)),
 	} {
 		if err := q.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
@@ -264,4 +266,43 @@ func TestBindings(t *testing.T) {
 	if _, err := batches.BindInput(reflect.TypeFor[Batch]()); err == nil || !strings.Contains(err.Error(), "OnQueue") {
 		t.Errorf("input: %v", err)
 	}
+}
+
+var prepared = queue.Of[Batch]("prepared",
+	queue.OrderBy(func(b Batch) string { return b.Customer }),
+	queue.Prepare(func(b Batch) (Batch, error) {
+		if b.ID == "" {
+			return b, errNoID
+		}
+		b.Customer = "of " + b.ID
+		return b, nil
+	}))
+
+var errNoID = errors.New("no id")
+
+func TestPrepare(t *testing.T) {
+	t.Parallel()
+	a := newApp(t)
+	out, err := prepared.BindOutput(reflect.TypeFor[[]Batch]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bound := []Batch{{ID: "bound"}}
+	given := []queue.Message[Batch]{{Value: Batch{ID: "sent"}}}
+	a.run(func(ctx context.Context) error {
+		if err := prepared.Send(ctx, Batch{}); !errors.Is(err, errNoID) {
+			t.Errorf("refused with %v", err)
+		}
+		return errors.Join(prepared.SendMessages(ctx, given...), out(ctx, "", reflect.ValueOf(bound)))
+	})
+	if given[0].Value.Customer != "" || bound[0].Customer != "" {
+		t.Error("what the caller has was changed")
+	}
+	a.run(func(ctx context.Context) error {
+		messages, err := prepared.Peek(ctx, 0)
+		if len(messages) != 2 || messages[0].Value.Customer != "of sent" || messages[1].Value.Customer != "of bound" || messages[1].Key != "of bound" {
+			t.Errorf("%+v", messages)
+		}
+		return err
+	})
 }
