@@ -313,6 +313,9 @@ func (p *People) exchange(q *request, c *directory.Connection, secret string, ro
 	if len(id.Audience) > 1 && who.AuthorizedParty != c.Options.ClientID {
 		return nil, errors.New("ID token: it is for another client")
 	}
+	if id.Subject == "" || len(id.Subject) > directory.MaxSubject {
+		return nil, errors.New("ID token: it has no subject that can be kept")
+	}
 	who.Subject = id.Subject
 	if who.Email == "" && provider.UserInfoEndpoint() != "" {
 		p.fromUserinfo(ctx, provider, token, who)
