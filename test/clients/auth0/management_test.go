@@ -1,15 +1,22 @@
 package auth0_test
 
 import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/auth0/go-auth0"
+	"github.com/auth0/go-auth0/authentication/oauth"
 	"github.com/auth0/go-auth0/management"
+	"golang.org/x/oauth2"
 )
 
-const database = "Username-Password-Authentication"
+const passwords = "Username-Password-Authentication"
 
 // A machine gets its token by client credentials, and may do what it was granted.
 func TestMachine(t *testing.T) {
@@ -17,7 +24,7 @@ func TestMachine(t *testing.T) {
 	n, ctx := newTenant(t), t.Context()
 	api := n.manage(t, "create:users", "read:users", "update:users", "delete:users")
 
-	ann := &management.User{Connection: auth0.String(database), Email: auth0.String("ann@example.org"), Password: auth0.String("correct horse battery"), Name: auth0.String("Ann")}
+	ann := &management.User{Connection: auth0.String(passwords), Email: auth0.String("ann@example.org"), Password: auth0.String("correct horse battery"), Name: auth0.String("Ann")}
 	must(t, api.User.Create(ctx, ann))
 	must(t, api.User.Update(ctx, ann.GetID(), &management.User{UserMetadata: &map[string]any{"color": "green"}}))
 	read, err := api.User.Read(ctx, ann.GetID())
@@ -43,11 +50,46 @@ func TestMachine(t *testing.T) {
 	wantStatus(t, err, 403)
 }
 
+// A machine without a secret signs what it proves itself by with a key of its own.
+func TestMachineWithAKey(t *testing.T) {
+	t.Parallel()
+	n, ctx := newTenant(t), t.Context()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	must(t, err)
+	private := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	must(t, err)
+	public := string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+
+	admin := n.manage(t, "create:clients", "create:client_grants", "delete:clients", "create:client_credentials")
+	app := &management.Client{
+		Name: auth0.String("Robot"), AppType: auth0.String("non_interactive"), GrantTypes: &[]string{"client_credentials"},
+		ClientAuthenticationMethods: &management.ClientAuthenticationMethods{PrivateKeyJWT: &management.PrivateKeyJWT{
+			Credentials: &[]management.Credential{{Name: auth0.String("one"), CredentialType: auth0.String("public_key"), PEM: &public, Algorithm: auth0.String("RS256")}},
+		}},
+	}
+	must(t, admin.Client.Create(ctx, app))
+	must(t, admin.ClientGrant.Create(ctx, &management.ClientGrant{
+		ClientID: app.ClientID, Audience: auth0.String("https://" + n.domain + "/api/v2/"), Scope: &[]string{"read:roles"},
+	}))
+	withClient := context.WithValue(ctx, oauth2.HTTPClient, n.client())
+	api, err := management.New(n.domain, management.WithClient(n.client()), management.WithClientCredentialsPrivateKeyJwt(withClient, app.GetClientID(), string(private), "RS256"))
+	must(t, err)
+	if _, err := api.Role.List(ctx); err != nil {
+		t.Error(err)
+	}
+	_, err = api.User.List(ctx)
+	wantStatus(t, err, 403)
+}
+
 // A token for another API, and none at all, are no way in.
 func TestOthersStayOut(t *testing.T) {
 	t.Parallel()
 	n := newTenant(t)
-	for _, token := range []string{"", "eyJhbGciOiJub25lIn0.eyJzY29wZSI6InJlYWQ6dXNlcnMifQ.", "insecure"} {
+	shop, _ := n.shop(t)
+	other, err := shop.OAuth.LoginWithClientCredentials(t.Context(), oauth.LoginWithClientCredentialsRequest{Audience: "https://orders.example.org/"}, oauth.IDTokenValidationOptions{})
+	must(t, err)
+	for _, token := range []string{other.AccessToken, "", "eyJhbGciOiJub25lIn0.eyJzY29wZSI6InJlYWQ6dXNlcnMifQ.", "insecure"} {
 		api, err := management.New(n.domain, management.WithClient(n.client()), management.WithStaticToken(token))
 		must(t, err)
 		_, err = api.User.List(t.Context())
@@ -77,7 +119,7 @@ func TestAdministration(t *testing.T) {
 	must(t, api.Role.AssociatePermissions(ctx, clerk.GetID(), []*management.Permission{{ResourceServerIdentifier: orders.Identifier, Name: auth0.String("approve:orders")}}))
 	var users []*management.User
 	for i := range 12 {
-		u := &management.User{Connection: auth0.String(database), Email: auth0.Stringf("user%02d@example.org", i)}
+		u := &management.User{Connection: auth0.String(passwords), Email: auth0.Stringf("user%02d@example.org", i)}
 		must(t, api.User.Create(ctx, u))
 		users = append(users, u)
 	}
@@ -114,7 +156,7 @@ func TestAdministration(t *testing.T) {
 	}
 	grant := &management.ClientGrant{ClientID: app.ClientID, Audience: orders.Identifier, Scope: &[]string{"read:orders"}}
 	must(t, api.ClientGrant.Create(ctx, grant))
-	connection, err := api.Connection.ReadByName(ctx, database)
+	connection, err := api.Connection.ReadByName(ctx, passwords)
 	must(t, err)
 	if connection.GetStrategy() != management.ConnectionStrategyAuth0 {
 		t.Errorf("connection %v", connection)
