@@ -169,10 +169,31 @@ func (l *Login) redeem(ctx context.Context, meta *metadata, code string, p pendi
 		IDToken: raw, IDClaims: claims,
 	}
 	s.take(token, now)
+	if s.Name = displayName(claims); s.Name == "" {
+		s.Name = l.askName(ctx, meta, s.Subject, token)
+	}
 	if err := l.identify(ctx, s); err != nil {
 		return nil, fmt.Errorf("access token: %w", err)
 	}
 	return s, nil
+}
+
+// askName asks the issuer what to call a person whom the ID token does not name: many issuers say that at the
+// userinfo endpoint alone (OpenID Connect Core section 5.4). It is no loss when they do not.
+func (l *Login) askName(ctx context.Context, meta *metadata, subject string, token *oauth2.Token) string {
+	if _, err := endpointURL(meta.provider.UserInfoEndpoint()); err != nil {
+		return ""
+	}
+	info, err := meta.provider.UserInfo(ctx, oauth2.StaticTokenSource(token))
+	if err != nil {
+		return "" // such as for a token that is for an API alone
+	}
+	var claims map[string]any
+	// An answer about another could come from a token that was substituted (section 5.3.4).
+	if err := info.Claims(&claims); err != nil || info.Subject != subject {
+		return ""
+	}
+	return displayName(claims)
 }
 
 // verifyIDToken checks an ID token as OpenID Connect Core section 3.1.3.7 says, except for its nonce, and that the
@@ -239,8 +260,11 @@ func (l *Login) identify(ctx context.Context, s *session) error {
 		return fmt.Errorf("%w: the access token is of another subject than the ID token", auth.ErrUnauthenticated)
 	}
 	one := *p // the verifier may keep its own
-	if name := displayName(s.IDClaims); name != "" {
-		one.Name = name
+	switch {
+	case s.Name != "":
+		one.Name = s.Name
+	case one.Name == one.ClientID: // a person is not called by the application's name
+		one.Name = one.Subject
 	}
 	if s.AccessExpires.IsZero() {
 		s.AccessExpires = one.Expires
@@ -262,7 +286,7 @@ func displayName(claims map[string]any) string {
 // principalOfIDToken makes a principal of the claims of the ID token and the scopes that were granted.
 func (l *Login) principalOfIDToken(s *session) *auth.Principal {
 	p := &auth.Principal{
-		Subject: s.Subject, Issuer: l.config.Issuer, Name: displayName(s.IDClaims), ClientID: l.config.ClientID,
+		Subject: s.Subject, Issuer: l.config.Issuer, Name: s.Name, ClientID: l.config.ClientID,
 		Permissions: claimList(s.IDClaims["permissions"]), Roles: claimList(s.IDClaims["roles"]),
 		Scopes: sorted(strings.Fields(s.Scope)), Expires: s.Created.Add(l.config.Lifetime), Claims: s.IDClaims,
 	}

@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -46,6 +48,7 @@ type issuer struct {
 	discovery map[string]any
 	idClaims  map[string]any // of ID tokens; nil values remove
 	accClaims map[string]any
+	userInfo  map[string]any
 	answer    url.Values // parameters of the answer at the redirect URI; an empty list removes
 	lifetime  time.Duration
 	noRefresh bool
@@ -81,6 +84,15 @@ func startIssuer() *issuer {
 	mux.HandleFunc("POST /token", i.serveToken)
 	mux.HandleFunc("POST /revoke", func(_ http.ResponseWriter, r *http.Request) {
 		i.set(func() { i.revoked = append(i.revoked, r.PostFormValue("token")) })
+	})
+	mux.HandleFunc("GET /userinfo", func(w http.ResponseWriter, r *http.Request) {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		if len(i.secrets) == 0 || !slices.Contains(i.secrets, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")) || i.userInfo == nil {
+			http.Error(w, "no", http.StatusUnauthorized)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(i.userInfo)
 	})
 	mux.HandleFunc("GET /end", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, r.URL.Query().Get("post_logout_redirect_uri"), http.StatusFound)
@@ -123,7 +135,7 @@ func (i *issuer) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 	defer i.mu.Unlock()
 	doc := map[string]any{
 		"issuer": i.URL, "authorization_endpoint": i.URL + "/authorize", "token_endpoint": i.URL + "/token",
-		"jwks_uri": i.URL + "/jwks", "end_session_endpoint": i.URL + "/end", "revocation_endpoint": i.URL + "/revoke",
+		"userinfo_endpoint": i.URL + "/userinfo", "jwks_uri": i.URL + "/jwks", "end_session_endpoint": i.URL + "/end", "revocation_endpoint": i.URL + "/revoke",
 		"id_token_signing_alg_values_supported":          []string{"ES256"},
 		"scopes_supported":                               []string{"openid", "profile", "email", "offline_access"},
 		"authorization_response_iss_parameter_supported": true,

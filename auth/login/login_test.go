@@ -72,6 +72,34 @@ func TestPrincipalOfIDToken(t *testing.T) {
 	}
 }
 
+// An ID token need not have a name: then the issuer is asked for it. It is never that of the application.
+func TestNameOfUserInfo(t *testing.T) {
+	t.Parallel()
+	for _, aud := range []string{"", audience} {
+		for want, info := range map[string]map[string]any{
+			"Ann Info": {"sub": "ann", "name": "Ann Info"},
+			"ann":      {"sub": "bob", "name": "Bob"}, // another's (OpenID Connect Core section 5.3.4)
+			"ann ":     nil,
+		} {
+			i := newIssuer(t)
+			i.idClaims, i.userInfo = map[string]any{"name": nil}, info
+			b := newBrowser(t, newApp(t, i, func(c *login.Config) { c.Audience = aud }))
+			b.signIn()
+			for range 2 { // before and after a renewal
+				var who struct{ Principal auth.Principal }
+				if err := json.Unmarshal([]byte(b.get("/me").body), &who); err != nil {
+					t.Fatal(err)
+				}
+				if want = strings.TrimSpace(want); who.Principal.Name != want {
+					t.Errorf("audience %q: name %q, want %q", aud, who.Principal.Name, want)
+				}
+				i.clock.Advance(2 * time.Hour)
+			}
+			b.app.login.Close()
+		}
+	}
+}
+
 // The cookies are out of reach of scripts, of other sites and, over https, of plain http and other hosts.
 func TestCookieAttributes(t *testing.T) {
 	t.Parallel()

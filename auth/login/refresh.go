@@ -243,6 +243,9 @@ func (l *Login) keepTokens(ctx context.Context, s *session, token *oauth2.Token)
 		s.take(token, now)
 		if id != "" {
 			s.IDToken, s.IDClaims = id, claims
+			if name := displayName(claims); name != "" {
+				s.Name = name
+			}
 		}
 		s.Leased, s.Principal = time.Time{}, nil
 		if err := l.identify(ctx, s); errors.Is(err, auth.ErrUnauthenticated) {

@@ -29,6 +29,7 @@ type session struct {
 	Key     string
 	Subject string
 	SID     string `json:",omitempty"`
+	Name    string `json:",omitempty"` // what to call the person, if the issuer says
 
 	Created, Seen time.Time
 
