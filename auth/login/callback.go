@@ -266,8 +266,8 @@ func (l *Login) identify(ctx context.Context, s *session) error {
 	case one.Name == one.ClientID: // a person is not called by the application's name
 		one.Name = one.Subject
 	}
-	if s.AccessExpires.IsZero() {
-		s.AccessExpires = one.Expires
+	if s.AccessExpires.IsZero() || !one.Expires.IsZero() && one.Expires.Before(s.AccessExpires) {
+		s.AccessExpires = one.Expires // whatever the answer said about it
 	}
 	s.Principal = &one
 	return nil

@@ -3,6 +3,7 @@ package login_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -222,6 +223,19 @@ func TestRefreshTokenIsRevoked(t *testing.T) {
 	}
 }
 
+// An access token ends when it says so, also if the issuer's answer promises more.
+func TestAccessTokenEndsEarlier(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	i.noRefresh, i.accClaims = true, map[string]any{"exp": i.clock.Now().Add(10 * time.Minute).Unix()}
+	b := newBrowser(t, newApp(t, i, func(c *login.Config) { c.Audience = audience }))
+	b.signIn()
+	i.clock.Advance(11 * time.Minute)
+	if b.signedIn() {
+		t.Error("signed in by a token that has expired")
+	}
+}
+
 // Without a refresh token a session for an audience ends with its access token.
 func TestNoRefreshToken(t *testing.T) {
 	t.Parallel()
@@ -409,5 +423,38 @@ func TestNobody(t *testing.T) {
 	r.Header.Set("Sec-Fetch-Site", "cross-site")
 	if _, err := a.login.Token(r); !errors.Is(err, auth.ErrUnauthenticated) {
 		t.Errorf("Token for another site: %v", err)
+	}
+}
+
+func BenchmarkAuthenticate(b *testing.B) {
+	i := startIssuer()
+	defer i.Close()
+	l, err := login.New(login.Config{
+		Issuer: i.URL, ClientID: clientID, ClientSecret: clientSecret, BaseURL: "http://localhost:8080", Audience: audience,
+		Now: i.clock.Now, Logger: quiet,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	begin := httptest.NewRecorder()
+	l.ServeHTTP(begin, httptest.NewRequest("GET", "http://localhost:8080/login", nil))
+	resp, err := http.DefaultTransport.RoundTrip(httptest.NewRequest("GET", begin.Header().Get("Location"), nil))
+	if err != nil {
+		b.Fatal(err)
+	}
+	resp.Body.Close()
+	r := httptest.NewRequest("GET", resp.Header.Get("Location"), nil)
+	r.AddCookie(begin.Result().Cookies()[0])
+	end := httptest.NewRecorder()
+	l.ServeHTTP(end, r)
+	r = httptest.NewRequest("GET", "http://localhost:8080/", nil)
+	for _, c := range end.Result().Cookies() {
+		r.AddCookie(c)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if p, err := l.Authenticate(r); p == nil || err != nil {
+			b.Fatal(p, err)
+		}
 	}
 }
