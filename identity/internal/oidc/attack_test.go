@@ -353,6 +353,7 @@ func TestMalformedRequests(t *testing.T) {
 	const urlencoded = "application/x-www-form-urlencoded"
 	send("POST", "", urlencoded, form.Encode()).good(t)
 	send("POST", "", urlencoded, with(maps(form), "client_id", "", "client_secret", "").Encode(), w.web.ClientID, w.secret).good(t)
+	send("POST", "", urlencoded, form.Encode(), w.web.ClientID, w.secret).good(t)
 	doubled := maps(form)
 	doubled["scope"] = []string{"read", "write"}
 	for _, c := range []struct {
@@ -365,7 +366,8 @@ func TestMalformedRequests(t *testing.T) {
 		{"secrets in the query", send("POST", "?"+form.Encode(), urlencoded, ""), 400},
 		{"doubled", send("POST", "", urlencoded, doubled.Encode()), 400},
 		{"two audiences", send("POST", "", urlencoded, form.Encode()+"&audience=x"), 400},
-		{"two ways to authenticate", send("POST", "", urlencoded, form.Encode(), w.web.ClientID, w.secret), 400},
+		{"two ways to authenticate", send("POST", "", urlencoded, form.Encode(), w.web.ClientID, "other"), 400},
+		{"two clients", send("POST", "", urlencoded, form.Encode(), w.spa.ClientID, w.secret), 400},
 		{"no type", send("POST", "", "", form.Encode()), 415},
 		{"text", send("POST", "", "text/plain", form.Encode()), 415},
 		{"multipart", send("POST", "", "multipart/form-data; boundary=x", form.Encode()), 415},

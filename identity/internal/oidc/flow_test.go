@@ -259,7 +259,7 @@ func TestRefresh(t *testing.T) {
 	if second.text("refresh_token") == "" || second.text("refresh_token") == first.text("refresh_token") || second.text("id_token") == "" {
 		t.Errorf("answer %s, want another refresh token and an ID token", second.body)
 	}
-	narrow := w.refresh(t, second.text("refresh_token"), "scope", "openid").good(t)
+	narrow := w.refresh(t, second.text("refresh_token"), "scope", "openid unknown").good(t)
 	if got := narrow.text("scope"); got != "openid" {
 		t.Errorf("scope %q, want what was asked for", got)
 	}
@@ -267,7 +267,7 @@ func TestRefresh(t *testing.T) {
 	if got := wide.text("scope"); !strings.Contains(got, "read") {
 		t.Errorf("scope %q, want all again (RFC 6749 section 6)", got)
 	}
-	w.refresh(t, wide.text("refresh_token"), "scope", "openid admin").want(t, "invalid_scope")
+	w.refresh(t, wide.text("refresh_token"), "scope", "openid phone").want(t, "invalid_scope")
 	w.refresh(t, wide.text("refresh_token"), "audience", "https://other.example/").want(t, "invalid_target")
 	// The rights are those of now.
 	w.Do(t, func(ctx context.Context) error {

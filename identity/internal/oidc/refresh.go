@@ -149,17 +149,22 @@ func (p *Provider) refresh(ctx context.Context, c *client, token, audience strin
 	if audience != "" && audience != f.Audience {
 		return nil, refuse(invalidTarget, "the refresh token is for another audience")
 	}
-	for _, scope := range scopes {
-		if !slices.Contains(f.Scopes, scope) {
-			return nil, refuse(invalidScope, "the scope %q was not granted", scope)
-		}
-	}
 	api, err := p.target(ctx, f.Audience)
 	if errors.Is(err, directory.ErrNotFound) || err == nil && api != nil && !api.AllowOfflineAccess {
 		return nil, bad
 	}
 	if err != nil {
 		return nil, err
+	}
+	narrow := scopes
+	if len(scopes) > 0 {
+		// Clients send again what they asked for at first: what meant nothing then means nothing now.
+		narrow = append([]string{}, knownScopes(c.app, api, scopes)...)
+	}
+	for _, scope := range narrow {
+		if !slices.Contains(f.Scopes, scope) {
+			return nil, refuse(invalidScope, "the scope %q was not granted", scope)
+		}
 	}
 	if current {
 		f.Turn, f.Rotated = f.Turn+1, now
@@ -173,6 +178,6 @@ func (p *Provider) refresh(ctx context.Context, c *client, token, audience strin
 	}
 	return p.userTokens(ctx, c.app, user, &signIn{
 		Grant: f.ID, Audience: f.Audience, Scopes: f.Scopes, AuthTime: f.AuthTime, Methods: f.Methods, SessionID: f.SessionID,
-		Refresh: next, Narrow: scopes,
+		Refresh: next, Narrow: narrow,
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strings"
 
@@ -120,20 +121,24 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 }
 
 // checkCredentials refuses a request that authenticates its client in several ways (RFC 6749
-// section 2.3).
+// section 2.3), except that it says the same twice: zitadel's client for devices does.
 func checkCredentials(r *http.Request) *refusal {
-	ways := 0
-	if _, secret, ok := r.BasicAuth(); ok && secret != "" {
-		ways++
+	refused := refuse(invalidRequest, "the client must authenticate in one way only")
+	id, secret, asserted := r.Form.Get("client_id"), r.Form.Get("client_secret"), r.Form.Get("client_assertion") != ""
+	if asserted && secret != "" {
+		return refused
 	}
-	if r.Form.Get("client_secret") != "" {
-		ways++
+	basicID, basicSecret, ok := r.BasicAuth()
+	if !ok {
+		return nil
 	}
-	if r.Form.Get("client_assertion") != "" {
-		ways++
+	basicID, err1 := url.QueryUnescape(basicID)
+	basicSecret, err2 := url.QueryUnescape(basicSecret)
+	if err1 != nil || err2 != nil {
+		return nil // refused where it is read
 	}
-	if ways > 1 {
-		return refuse(invalidRequest, "the client must authenticate in one way only")
+	if id != "" && id != basicID || secret != "" && secret != basicSecret || asserted && basicSecret != "" {
+		return refused
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -64,6 +65,9 @@ func (p *Provider) userTokens(ctx context.Context, app *directory.Application, u
 		scopes = a.limit(scopes, permissions, roles)
 	}
 	a.Scopes = scopes
+	if slices.Contains(scopes, scopeProfile) {
+		a.Name = cmp.Or(user.Name, user.Nickname, user.Username)
+	}
 	t, err := p.accessToken(ctx, a)
 	if err != nil {
 		return nil, err
@@ -87,6 +91,7 @@ func (p *Provider) userTokens(ctx context.Context, app *directory.Application, u
 // access is what an access token says.
 type access struct {
 	Subject, ClientID string
+	Name              string         // what to call the subject, if it may be told
 	API               *directory.API // nil for the userinfo endpoint alone
 	Scopes            []string
 	// Permissions and Roles are those of the subject at the API.
@@ -162,6 +167,9 @@ func (p *Provider) accessToken(ctx context.Context, a *access) (*tokens, error) 
 	}
 	if a.API != nil {
 		alg = a.API.SigningAlg
+	}
+	if a.Name != "" {
+		claims["name"] = a.Name
 	}
 	if len(a.Scopes) > 0 {
 		claims["scope"] = strings.Join(a.Scopes, " ")
