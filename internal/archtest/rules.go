@@ -194,6 +194,7 @@ var rules = ruleset{
 				"examples/names/web",
 				"examples/profile",
 				"test/clients/auth0",
+				"test/clients/oidc",
 				"test/crash",
 				"test/powerloss",
 				"test/e2e",
