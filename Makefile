@@ -21,7 +21,8 @@ help: ## List the targets.
 run: ## Start the file approver; open the address it prints.
 	@go build -buildvcs=false -o bin/fileapprover ./examples/fileapprover
 	@echo "file approver: http://$(LISTEN)/ (Ctrl-C stops it)"
-	@exec bin/fileapprover
+	@echo "accounts to sign in with: $(or $(PERDURE_DATA),perdure-data)/demo-accounts.json"
+	@FILEAPPROVER_DEMO=1 exec bin/fileapprover
 
 .PHONY: run-names
 run-names: ## Start the names example, a live chart; open the address it prints.

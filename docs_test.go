@@ -1,6 +1,8 @@
 package perdure_test
 
 import (
+	"encoding/json"
+	"errors"
 	"io/fs"
 	"os"
 	"path"
@@ -8,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/perdure/perdure/identity"
 )
 
 // Every Go block of the documents is code that is compiled and tested: it stands, but
@@ -52,8 +56,16 @@ func TestFileApproverGuide(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p := program{path: build(t, root, "./examples/fileapprover"), dir: dir}
+	p := program{path: build(t, root, "./examples/fileapprover"), dir: dir, env: []string{"FILEAPPROVER_DEMO=1"}, values: map[string]string{}}
 	p.start(t)
+	var accounts identity.DemoAccounts
+	written, err := os.ReadFile(filepath.Join(dir, "data", identity.DemoFile))
+	if err := errors.Join(err, json.Unmarshal(written, &accounts)); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range accounts.Users {
+		p.values[strings.ToUpper(a.Username)] = a.AccessToken
+	}
 	for _, session := range page.blocks("console") {
 		p.curl(t, session)
 	}

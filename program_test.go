@@ -35,7 +35,8 @@ func build(t *testing.T, dir, pkg string) string {
 // program is a server on a folder.
 type program struct {
 	path, dir string
-	values    map[string]string // what answers have named, such as "id"
+	env       []string
+	values    map[string]string // what answers have named, such as "id", and variables of the shell
 	cmd       *exec.Cmd
 	address   string // of the running server
 }
@@ -50,6 +51,7 @@ func (p *program) start(t *testing.T) {
 	p.cmd = exec.CommandContext(ctx, p.path)
 	p.cmd.Dir = p.dir
 	p.cmd.Env = append(os.Environ(), "PERDURE_LISTEN=localhost:0", "PERDURE_DATA="+filepath.Join(p.dir, "data"))
+	p.cmd.Env = append(p.cmd.Env, p.env...)
 	log, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -146,9 +148,9 @@ type curl struct {
 func parseCurl(t *testing.T, command string) curl {
 	t.Helper()
 	c := curl{method: http.MethodGet, headers: http.Header{}}
-	words := regexp.MustCompile(`'[^']*'|\S+`).FindAllString(command, -1)
+	words := regexp.MustCompile(`'[^']*'|"[^"]*"|\S+`).FindAllString(command, -1)
 	for i := range words {
-		words[i] = strings.Trim(words[i], "'")
+		words[i] = strings.Trim(words[i], `'"`)
 	}
 	if len(words) == 0 || words[0] != "curl" {
 		t.Fatalf("%q is not a curl command", command)
@@ -197,7 +199,10 @@ func (p *program) send(t *testing.T, c curl) string {
 	if url = local.ReplaceAllString(url, p.address); !strings.HasPrefix(url, "http://") {
 		url = "http://" + url
 	}
-	body, headers := io.Reader(strings.NewReader(c.data)), c.headers.Clone()
+	body, headers := io.Reader(strings.NewReader(c.data)), http.Header{}
+	for name := range c.headers {
+		headers.Set(name, os.Expand(c.headers.Get(name), func(variable string) string { return p.values[variable] }))
+	}
 	if c.file != "" {
 		body = p.form(t, c.file, headers)
 	}

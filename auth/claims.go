@@ -22,13 +22,17 @@ func (c *VerifierConfig) principal(claims map[string]any, expires time.Time) *Pr
 
 // nameOf finds out what to call a principal.
 func nameOf(first string, claims map[string]any) string {
-	for _, claim := range []string{first, "name", "preferred_username", "nickname", "email", "client_id", "sub"} {
+	for _, claim := range []string{first, "name", "preferred_username", "nickname", "email"} {
 		value, _ := lookUp(claims, claim)
 		if text, ok := value.(string); ok && text != "" {
 			return text
 		}
 	}
-	return ""
+	subject, _ := claims["sub"].(string)
+	if id := clientID(claims); subject == "" || subject == id+"@clients" { // Auth0's subject of an application
+		return id
+	}
+	return subject
 }
 
 // clientID returns the application that a token was issued to: the last two claims are those of Entra's older tokens

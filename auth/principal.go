@@ -16,8 +16,8 @@ type Principal struct {
 	// Issuer is who vouches for the principal (claim "iss").
 	Issuer string `json:"iss"`
 	// Name is what to call the principal: the claim that VerifierConfig.NameClaim
-	// names, else the first of "name", "preferred_username", "nickname", "email",
-	// "client_id" and "sub" that there is.
+	// names, else the first of "name", "preferred_username", "nickname", "email"
+	// that there is, else the client id of an application that acts for itself, else the subject.
 	Name string `json:"name"`
 	// ClientID is the application that the token was issued to (claim "client_id", "azp", "appid" or "cid").
 	ClientID string `json:"client_id,omitempty"`

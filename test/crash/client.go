@@ -11,7 +11,10 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"strings"
 	"time"
+
+	"github.com/perdure/perdure/identity"
 )
 
 // errDown: the program died before it had answered. Whether it did what it was asked
@@ -20,12 +23,33 @@ var errDown = errors.New("the program is down")
 
 // client speaks with one server.
 type client struct {
-	server *server
-	http   *http.Client
+	server   *server
+	http     *http.Client
+	accounts map[string]identity.DemoAccount // by role
 }
 
-func newClient(s *server) *client {
-	return &client{s, &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: patience}}
+// newClient returns a client of a server that is ready.
+func newClient(s *server) (*client, error) {
+	accounts, err := s.accounts()
+	if err != nil {
+		return nil, err
+	}
+	return &client{s, &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: patience}, accounts}, nil
+}
+
+// role is that of who may send a request; empty for signed links, which need none.
+func role(path string) string {
+	switch {
+	case path == "/api/file/add":
+		return "uploader"
+	case strings.HasPrefix(path, "/api/approve/download/"):
+		return "download-approver"
+	case strings.HasPrefix(path, "/api/approve/"):
+		return "upload-approver"
+	case strings.HasPrefix(path, "/api/"):
+		return "uploader"
+	}
+	return ""
 }
 
 func (c *client) close() { c.http.CloseIdleConnections() }
@@ -39,6 +63,9 @@ func (c *client) do(ctx context.Context, method, url string, header map[string]s
 	}
 	for name, value := range header {
 		r.Header.Set(name, value)
+	}
+	if who := role(r.URL.Path); who != "" {
+		r.Header.Set("Authorization", "Bearer "+c.accounts[who].AccessToken)
 	}
 	answer, err := c.http.Do(r)
 	if err == nil {

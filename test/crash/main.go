@@ -94,7 +94,11 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	fmt.Printf("%d kills, seed %d\n", s.kills, s.seed)
-	w := &world{settings: s, data: filepath.Join(folder, "data"), book: newBook(s.seed), hits: map[string]int{}}
+	listen, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	w := &world{settings: s, listen: listen, data: filepath.Join(folder, "data"), book: newBook(s.seed), hits: map[string]int{}}
 	if w.binaries, err = build(ctx, folder, s.race); err != nil {
 		return errors.Join(err, os.RemoveAll(folder))
 	}

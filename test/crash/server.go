@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/perdure/perdure/identity"
 	"github.com/perdure/perdure/internal/failpoint"
 )
 
@@ -41,6 +44,7 @@ func build(ctx context.Context, folder string, race bool) (binaries []string, er
 // server is a running program under test.
 type server struct {
 	url     string // once it is ready
+	data    string
 	process *exec.Cmd
 	started time.Time
 	exited  chan struct{} // closed when it is dead
@@ -48,10 +52,10 @@ type server struct {
 }
 
 // launch starts the program; it is not ready yet.
-func launch(binary, data string, k kill, r round) (*server, error) {
-	s := &server{exited: make(chan struct{}), output: &output{}, started: time.Now()}
+func launch(binary, listen, data string, k kill, r round) (*server, error) {
+	s := &server{data: data, exited: make(chan struct{}), output: &output{}, started: time.Now()}
 	s.process = exec.Command(binary)
-	s.process.Env = append(os.Environ(), "PERDURE_LISTEN=localhost:0", "PERDURE_DATA="+data,
+	s.process.Env = append(os.Environ(), "PERDURE_LISTEN="+listen, "PERDURE_DATA="+data, "FILEAPPROVER_DEMO=1",
 		"FILEAPPROVER_WAIT="+r.wait.String(), fmt.Sprintf("FILEAPPROVER_IDLE=%d", r.idle))
 	if k.when == atPoint {
 		s.process.Env = append(s.process.Env, failpoint.Env+"="+k.String())
@@ -67,8 +71,37 @@ func launch(binary, data string, k kill, r round) (*server, error) {
 	return s, nil
 }
 
+// accounts are the accounts of demo mode, by role.
+func (s *server) accounts() (map[string]identity.DemoAccount, error) {
+	data, err := os.ReadFile(filepath.Join(s.data, identity.DemoFile))
+	if err != nil {
+		return nil, err
+	}
+	var all identity.DemoAccounts
+	if err := json.Unmarshal(data, &all); err != nil {
+		return nil, err
+	}
+	byRole := map[string]identity.DemoAccount{}
+	for _, a := range all.Users {
+		for _, role := range a.Roles {
+			byRole[role] = a
+		}
+	}
+	return byRole, nil
+}
+
 // address is where the program says that it listens.
 var address = regexp.MustCompile(`perdure is ready.* url=(http://\S+)`)
+
+// freeAddress is an address that nothing listens on.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		return "", err
+	}
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return "localhost:" + port, errors.Join(err, l.Close())
+}
 
 // ready waits until the program answers. It reports false when it died before.
 func (s *server) ready(ctx context.Context) (bool, error) {

@@ -28,6 +28,7 @@ const (
 // world is the program under test, its folder and everything that is known about it.
 type world struct {
 	settings
+	listen   string // one address for all starts: what was issued there stays good
 	data     string
 	binaries []string
 	book     *book
@@ -67,7 +68,7 @@ func (w *world) play(ctx context.Context) error {
 // launch starts the program.
 func (w *world) launch(k kill, r round) (*server, error) {
 	w.starts++
-	return launch(w.binaries[w.starts%len(w.binaries)], w.data, k, r)
+	return launch(w.binaries[w.starts%len(w.binaries)], w.listen, w.data, k, r)
 }
 
 // awaitReady waits until s answers, and reports false when it died before.
@@ -134,7 +135,10 @@ func (w *world) live(ctx context.Context, s *server, rng *rand.Rand, k kill, cal
 	if !ready || err != nil {
 		return err
 	}
-	c := newClient(s)
+	c, err := newClient(s)
+	if err != nil {
+		return err
+	}
 	defer c.close()
 	if err := w.check(ctx, c); err != nil {
 		return err
@@ -369,7 +373,10 @@ func (w *world) end(ctx context.Context, s *server) error {
 	if !ready || err != nil {
 		return errors.Join(err, errDown)
 	}
-	c := newClient(s)
+	c, err := newClient(s)
+	if err != nil {
+		return err
+	}
 	defer c.close()
 	if err := w.check(ctx, c); err != nil {
 		return err

@@ -50,7 +50,8 @@ func picture(t *testing.T, width, height int) []byte {
 }
 
 // add uploads a file past the page and returns its id.
-func add(t *testing.T, url, name string, body []byte) string {
+func (s *server) add(name string, body []byte) string {
+	t := s.t
 	t.Helper()
 	var form bytes.Buffer
 	w := multipart.NewWriter(&form)
@@ -64,7 +65,12 @@ func add(t *testing.T, url, name string, body []byte) string {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	answer, err := http.Post(url+"/api/file/add", w.FormDataContentType(), &form)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/api/file/add", &form)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", w.FormDataContentType())
+	answer, err := http.DefaultClient.Do(s.as(uploader, r))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +86,28 @@ func add(t *testing.T, url, name string, body []byte) string {
 	return added.FileID
 }
 
-// status returns the status of a GET.
+// get returns a GET of a path.
+func (s *server) get(path string) *http.Request {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.url+path, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return r
+}
+
+// status returns the status of a GET as one of the people.
+func (s *server) status(who, path string) int {
+	s.t.Helper()
+	answer, err := http.DefaultClient.Do(s.as(who, s.get(path)))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	return answer.StatusCode
+}
+
+// status returns the status of a GET by nobody.
 func status(t *testing.T, url string) int {
 	t.Helper()
 	answer, err := http.Get(url)
@@ -94,7 +121,7 @@ func status(t *testing.T, url string) int {
 func TestFileIsUploadedApprovedAndDownloaded(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	p := browser.Open(t, s.url)
+	p := s.open(uploader)
 	p.Wait("the empty list", `!document.getElementById('empty').hidden`)
 	body := picture(t, 300, 200)
 	p.SetFiles("#picker", tempFile(t, "sunset.png", body))
@@ -102,6 +129,7 @@ func TestFileIsUploadedApprovedAndDownloaded(t *testing.T) {
 	if got := p.Text(".card .name"); got != "sunset.png" {
 		t.Errorf("name %q", got)
 	}
+	s.become(p, uploadApprover)
 	p.Click(button("Approve upload"))
 	waitState(p, "AwaitingDownloadApproval")
 	p.Click(".card summary")
@@ -110,8 +138,10 @@ func TestFileIsUploadedApprovedAndDownloaded(t *testing.T) {
 	p.Wait("the width", fmt.Sprintf(row, "Width", "300"))
 	p.Wait("the height", fmt.Sprintf(row, "Height", "200"))
 	p.Wait("the thumbnail", `document.querySelector('.thumb img').naturalWidth > 0`)
+	s.become(p, downloadApprover)
 	p.Click(button("Approve download"))
 	waitState(p, "Available")
+	s.become(p, uploader)
 	name, got := p.Download(button("Download"))
 	if name != "sunset.png" || !bytes.Equal(got, body) {
 		t.Errorf("downloaded %q with %d bytes, want sunset.png with %d", name, len(got), len(body))
@@ -122,8 +152,8 @@ func TestFileIsUploadedApprovedAndDownloaded(t *testing.T) {
 func TestUploadIsRejected(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	id := add(t, s.url, "plan.txt", []byte("secret plan"))
-	p := browser.Open(t, s.url)
+	id := s.add("plan.txt", []byte("secret plan"))
+	p := s.open(uploadApprover)
 	p.Click(button("Reject"))
 	p.Wait("the comment field", `document.activeElement.id === 'reject-comment'`)
 	for _, letter := range "too early" {
@@ -131,7 +161,7 @@ func TestUploadIsRejected(t *testing.T) {
 	}
 	p.Click(`#reject button[value="reject"]`)
 	waitState(p, "Rejected")
-	if got := status(t, s.url+"/api/download/"+id); got != http.StatusForbidden {
+	if got := s.status(uploader, "/api/download/"+id); got != http.StatusForbidden {
 		t.Errorf("download of a rejected file: status %d, want 403", got)
 	}
 	p.Quiet()
@@ -140,10 +170,11 @@ func TestUploadIsRejected(t *testing.T) {
 func TestDownloadIsRejected(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	add(t, s.url, "notes.txt", []byte("one\ntwo\n"))
-	p := browser.Open(t, s.url)
+	s.add("notes.txt", []byte("one\ntwo\n"))
+	p := s.open(uploadApprover)
 	p.Click(button("Approve upload"))
 	waitState(p, "AwaitingDownloadApproval")
+	s.become(p, downloadApprover)
 	p.Click(button("Reject"))
 	p.Click(`#reject button[value="reject"]`)
 	waitState(p, "Rejected")
@@ -157,8 +188,8 @@ func TestHostileFileNameIsText(t *testing.T) {
 	t.Parallel()
 	const hostile = `<img src=x onerror=document.title=1>.txt`
 	s := start(t)
-	add(t, s.url, hostile, []byte("harmless"))
-	p := browser.Open(t, s.url)
+	s.add(hostile, []byte("harmless"))
+	p := s.open(uploadApprover)
 	if got := p.Text(".card .name"); got != hostile {
 		t.Errorf("name %q", got)
 	}
@@ -177,18 +208,20 @@ func TestHostileFileNameIsText(t *testing.T) {
 func TestPageGoesOnAfterACrash(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	p := browser.Open(t, s.url)
+	p := s.open(uploader)
 	p.SetFiles("#picker", tempFile(t, "notes.txt", []byte("one\ntwo\n")))
 	waitState(p, "AwaitingUploadApproval")
 	s.kill()
 	p.Wait("the notice", `!document.getElementById('offline').hidden`)
 	s.restart()
 	p.Wait("no notice", `document.getElementById('offline').hidden`)
+	s.become(p, uploadApprover)
 	p.Click(button("Approve upload"))
 	waitState(p, "AwaitingDownloadApproval")
 	s.kill()
 	s.restart()
 	p.Wait("no notice", `document.getElementById('offline').hidden`)
+	s.become(p, downloadApprover)
 	p.Click(button("Approve download"))
 	waitState(p, "Available")
 	if name, got := p.Download(button("Download")); name != "notes.txt" || string(got) != "one\ntwo\n" {
@@ -197,22 +230,24 @@ func TestPageGoesOnAfterACrash(t *testing.T) {
 	p.Quiet()
 }
 
-// A page of another site cannot decide by way of the visitor's browser.
+// A page of another site cannot decide by way of the browser of somebody who is signed in.
 func TestForeignPageCannotApprove(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	id := add(t, s.url, "notes.txt", []byte("one\n"))
+	id := s.add("notes.txt", []byte("one\n"))
 	foreign := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		fmt.Fprint(w, "<!doctype html><title>foreign</title><p>hello</p>")
 	}))
 	t.Cleanup(foreign.Close)
-	p := browser.Open(t, foreign.URL)
+	p := s.open(uploadApprover)
+	browser.Eval[bool](p, fmt.Sprintf("(location.assign(%q), true)", foreign.URL))
+	p.Wait("the foreign page", `document.title === 'foreign'`)
 	browser.Eval[bool](p, fmt.Sprintf(`(fetch(%q, { method: 'POST', mode: 'no-cors', body: '{"approved":true}' }).finally(() => { document.title = 'sent' }), true)`,
 		s.url+"/api/approve/"+id))
 	p.Wait("the answer", `document.title === 'sent'`)
 
-	answer, err := http.Get(s.url + "/api/file/" + id)
+	answer, err := http.DefaultClient.Do(s.as(uploader, s.get("/api/file/"+id)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,7 +70,7 @@ func start(t testing.TB) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{url: "http://" + listen, t: t, listen: listen, data: t.TempDir(), output: new(bytes.Buffer)}
+	s := &server{url: "http://" + listen, t: t, listen: listen, data: filepath.Join(t.TempDir(), "data"), output: new(bytes.Buffer)}
 	t.Cleanup(func() {
 		if s.process != nil {
 			s.stop()
@@ -98,7 +98,7 @@ func freePort() (string, error) {
 func (s *server) restart() {
 	s.t.Helper()
 	s.process = exec.Command(binary)
-	s.process.Env = append(os.Environ(), "PERDURE_LISTEN="+s.listen, "PERDURE_DATA="+s.data)
+	s.process.Env = append(os.Environ(), "PERDURE_LISTEN="+s.listen, "PERDURE_DATA="+s.data, "FILEAPPROVER_DEMO=1")
 	s.process.Stdout, s.process.Stderr = s.output, s.output
 	if err := s.process.Start(); err != nil {
 		s.t.Fatal(err)
