@@ -205,6 +205,21 @@ func TestIssuerIsDown(t *testing.T) {
 	}
 }
 
+// Keys are used no longer than they are fresh, if that is wished.
+func TestKeepKeysNot(t *testing.T) {
+	t.Parallel()
+	key := pairs()["ES256"]
+	i := newIssuer(t, "", key)
+	v := i.verifier(t, func(c *auth.VerifierConfig) { c.KeepKeys = -1 })
+	if _, err := v.Verify(t.Context(), key.sign(at, i.claims())); err != nil {
+		t.Fatal(err)
+	}
+	i.set(func() { i.answer = http.NotFound })
+	i.clock.Advance(15 * time.Minute)
+	_, err := v.Verify(t.Context(), key.sign(at, i.claims()))
+	wantError(t, err, "404")
+}
+
 // Between attempts there are longer and longer pauses.
 func TestBackOff(t *testing.T) {
 	t.Parallel()

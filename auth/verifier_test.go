@@ -52,6 +52,7 @@ func TestPrincipal(t *testing.T) {
 		{"Keycloak", func(c *auth.VerifierConfig) { c.RolesClaim = "realm_access.roles" },
 			with(base, "typ", "Bearer", "realm_access", object{"roles": []string{"z", "a"}}, "nickname", "Ada", "nonce", "n"),
 			auth.Principal{Name: "Ada", ClientID: "app", Roles: []string{"a", "z"}}},
+		{"a user without a name is not called after the application", nil, with(base, "azp", "spa"), auth.Principal{Name: "user|1", ClientID: "app"}},
 		{"claims that are URLs", func(c *auth.VerifierConfig) {
 			c.RolesClaim, c.NameClaim, c.PermissionsClaim, c.ScopesClaim = "https://my.app/roles", "https://my.app/name", "p", "s"
 		}, with(base, "https://my.app/roles", []string{"r"}, "https://my.app/name", "N", "p", "x y", "s", []string{"t"}),
@@ -123,6 +124,19 @@ func TestTimes(t *testing.T) {
 			t.Errorf("%s %v: %v", tt.claim, tt.value, err)
 		} else if tt.want != "" {
 			wantError(t, err, tt.want)
+		}
+	}
+}
+
+// An application that acts for itself is called by its id.
+func TestNameOfApplication(t *testing.T) {
+	t.Parallel()
+	key := pairs()["ES256"]
+	i := newIssuer(t, "", key)
+	for _, subject := range []string{"app", "app@clients"} {
+		p, err := i.verifier(t).Verify(t.Context(), key.sign(at, with(i.claims(), "name", nil, "sub", subject)))
+		if err != nil || p.Name != "app" || p.Subject != subject {
+			t.Errorf("%s: %+v, %v", subject, p, err)
 		}
 	}
 }
