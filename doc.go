@@ -92,11 +92,25 @@
 //	GET /openapi.json    what describes its HTTP functions
 //	GET /healthz         200 while it can do its work
 //	GET /metrics         its metrics, unless Config.MeterProvider takes them
-//	/perdure/v1/         its management, with the token in the data folder's control.token
+//	/perdure/v1/         its management, with the token in the data folder's control.token,
+//	                     or a permission where the app knows who sends requests
 //	GET /perdure/live.js the module for pages, if it has live endpoints
 //
 // and the links that package blob signs. The command perdure manages it through a socket
-// in its folder. It listens on loopback addresses alone.
+// in its folder.
+//
+// # Who may do what
+//
+// [Config.Auth] finds out who sends requests. A policy of package auth says what is required
+// of them: [Require] for a function, [Guarded] for a group, [Config.Policy] for what states
+// none. It decides before the body of a request is read, and about the function's input in
+// the unit of work. The app listens on an address that others than this machine can reach
+// only if everything that is served there states a policy.
+//
+//	perdure.HTTP("POST /api/approve/{fileId}", approve, perdure.Require(auth.Permission("approve:files"), notOwn))
+//
+// A field of In of the type auth.Principal is who sent the request; *auth.Principal is nil for
+// nobody.
 //
 // # Tests
 //

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/auth"
 	"github.com/perdure/perdure/blob"
 	"github.com/perdure/perdure/durable"
 	"github.com/perdure/perdure/perduretest"
@@ -256,4 +257,27 @@ func TestFire(t *testing.T) {
 		t.Errorf("the function wrote %+v", o)
 	}
 	app.WantNoDeadLetters()
+}
+
+// A principal needs no token, and each caller is another one.
+func TestRequestsOfPrincipals(t *testing.T) {
+	t.Parallel()
+	type in struct{ Who auth.Principal }
+	app := perduretest.Start(t, perdure.Config{},
+		perdure.HTTP("POST /who", func(_ context.Context, in *in) (*auth.Principal, error) { return &in.Who, nil },
+			perdure.Require(auth.Permission("ask"))))
+	app.Do("POST", "/who", nil).Want(401)
+	app.As(auth.Principal{}).Do("POST", "/who", nil).Want(403)
+	var who auth.Principal
+	app.As(auth.Principal{Permissions: []string{"other", "ask"}}).Do("POST", "/who", nil).Want(200).JSON(&who)
+	if who.Subject != "test" || who.Name != "test" || who.Issuer != "https://perdure.test/" {
+		t.Errorf("got %+v", who)
+	}
+	app.As(auth.Principal{Subject: "ada", Name: "Ada", Issuer: "https://issuer/", Permissions: []string{"ask"}}).
+		Do("POST", "/who", nil).Want(200).JSON(&who)
+	if who.Subject != "ada" || who.Name != "Ada" || who.Issuer != "https://issuer/" {
+		t.Errorf("got %+v", who)
+	}
+	app.Kill()
+	app.Do("POST", "/who", nil).Want(401)
 }

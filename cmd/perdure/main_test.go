@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -16,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/auth"
 	"github.com/perdure/perdure/blob"
 	"github.com/perdure/perdure/durable"
 	"github.com/perdure/perdure/internal/control"
@@ -47,8 +49,16 @@ type order struct {
 func shop() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	app := perdure.New(perdure.ConfigFromEnv(perdure.Config{Title: "Shop", Version: "7", Listen: "localhost:0"}))
-	app.Add(orders, invoices,
+	config := perdure.ConfigFromEnv(perdure.Config{Title: "Shop", Version: "7", Listen: "localhost:0"})
+	var required []perdure.HTTPOption
+	var guarded perdure.Part = perdure.Guarded(auth.Anonymous())
+	if os.Getenv("SHOP_GUARDED") != "" {
+		config.Auth = auth.AuthenticatorFunc(func(*http.Request) (*auth.Principal, error) { return nil, nil })
+		required = append(required, perdure.Require(auth.All(auth.Permission("look:shop"), auth.Role("clerk")).Named("may look")))
+		guarded = perdure.Guarded(auth.Permission("look:shop"), perdure.Handle("GET /page", http.NotFoundHandler()))
+	}
+	app := perdure.New(config)
+	app.Add(orders, invoices, guarded,
 		process.Impl(func(ctx *durable.Context, id string) (string, error) {
 			yes, err := approved.Wait(ctx)
 			if err == nil && !yes {
@@ -56,7 +66,7 @@ func shop() {
 			}
 			return "sent: " + id, err
 		}),
-		perdure.HTTP("GET /x", func(context.Context, *struct{}) (*struct{}, error) { return nil, nil }),
+		perdure.HTTP("GET /x", func(context.Context, *struct{}) (*struct{}, error) { return nil, nil }, required...),
 		perdure.OnBlob(invoices, "{id}", book, perdure.FunctionName("book"), perdure.Policy{Concurrency: 1}),
 	)
 	if err := app.Start(ctx); err != nil {

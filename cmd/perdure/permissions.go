@@ -38,7 +38,7 @@ func (p *program) permissionsCommand() *cobra.Command {
 				for i, one := range all.Permissions {
 					rows[i] = []string{one.Name, strings.Join(one.UsedBy, ", ")}
 				}
-				p.table("PERMISSION NAMED BY", rows)
+				p.table("PERMISSION FUNCTIONS", rows)
 			})
 		}),
 	}
