@@ -124,8 +124,10 @@ func (p *Provider) checkAssertion(ctx context.Context, app *directory.Applicatio
 		return bad("iss and sub must be the client's id")
 	case !slices.ContainsFunc(claims.Audience, p.isUs):
 		return bad("aud must be the issuer or its token endpoint")
-	case claims.Expires == nil || *claims.Expires < 0 || *claims.Expires > 1e11:
+	case claims.Expires == nil:
 		return bad("exp is missing")
+	case !isTime(claims.Expires) || !isTime(claims.IssuedAt) || !isTime(claims.NotBefore):
+		return bad("its times are no times")
 	case !now.Before(at(claims.Expires).Add(leeway)):
 		return bad("it has expired")
 	case at(claims.Expires).Sub(now) > maxAssertionLife:
@@ -148,6 +150,9 @@ func (p *Provider) checkAssertion(ctx context.Context, app *directory.Applicatio
 	}
 	return nil, err
 }
+
+// isTime reports whether a claim is absent or a number of seconds that a time can have.
+func isTime(seconds *float64) bool { return seconds == nil || *seconds >= 0 && *seconds <= 1e11 }
 
 // isUs reports whether an audience is the provider.
 func (p *Provider) isUs(audience string) bool {

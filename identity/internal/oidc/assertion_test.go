@@ -116,7 +116,7 @@ func TestPrivateKeyJWT(t *testing.T) {
 		"the audience is an API": signed(t, key, claims("aud", apiName)), "expired": signed(t, key, claims("exp", w.Now().Add(-time.Minute).Unix())),
 		"no exp": signed(t, key, claims("exp", nil)), "good for a year": signed(t, key, claims("exp", w.Now().Add(365*24*time.Hour).Unix())),
 		"exp is huge": signed(t, key, claims("exp", 1e300)), "exp is a text": signed(t, key, claims("exp", "soon")),
-		"issued tomorrow": signed(t, key, claims("iat", w.Now().Add(24*time.Hour).Unix())), "not before tomorrow": signed(t, key, claims("nbf", w.Now().Add(24*time.Hour).Unix())),
+		"iat is huge": signed(t, key, claims("iat", 1e300)), "issued tomorrow": signed(t, key, claims("iat", w.Now().Add(24*time.Hour).Unix())), "not before tomorrow": signed(t, key, claims("nbf", w.Now().Add(24*time.Hour).Unix())),
 		"about another": signed(t, key, claims("sub", w.web.ClientID)), "by another": signed(t, key, claims("iss", w.web.ClientID, "sub", w.web.ClientID)),
 		"by nobody": signed(t, key, claims("iss", "nobody", "sub", "nobody")), "another key": signed(t, other, claims()), "the public key as a secret": signed(t, confused, claims()),
 		"a key of its own in the header": signed(t, embedded, claims()), "alg none": "eyJhbGciOiJub25lIn0." + parts[1] + ".", "no signature": parts[0] + "." + parts[1] + ".",
