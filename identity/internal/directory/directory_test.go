@@ -36,6 +36,21 @@ func TestRightsOfRolesAndDirectOnes(t *testing.T) {
 	wantRights(t, w, u.ID, other.Identifier, "", "reader")
 }
 
+// Even if a row says so, nobody has a permission that the API does not know.
+func TestUnknownPermissionsDoNotCount(t *testing.T) {
+	t.Parallel()
+	w := directorytest.New(t)
+	w.NewAPI(t, api, "read:x")
+	ann := w.NewUser(t, "ann@example.org")
+	w.Do(t, func(ctx context.Context) error {
+		return directory.Users.Update(ctx, directory.Key(ann.ID), func(u *directory.User) error {
+			u.Permissions = []directory.APIPermission{{API: api, Name: "read:x"}, {API: api, Name: "write:x"}}
+			return nil
+		})
+	})
+	wantRights(t, w, ann.ID, api, "read:x", "")
+}
+
 func TestOneAddressOneUser(t *testing.T) {
 	t.Parallel()
 	w := directorytest.New(t)
