@@ -52,6 +52,8 @@ func (m *Message) Validate() error {
 		return err
 	}
 	switch {
+	case strings.Contains(m.Subject, "=?"):
+		return &fieldError{"Subject", "has =?, which readers take for the begin of other characters"}
 	case m.Text == "" && m.HTML == "":
 		return &fieldError{"Text", "and HTML are empty; set one of them, or both"}
 	case len(m.Text)+len(m.HTML) > MaxBody:
