@@ -29,6 +29,15 @@ func (v *visitor) submit(action string) {
 	v.Click(fmt.Sprintf(`form[action=%q] button[type=submit]`, action))
 }
 
+// look keeps a picture of the page, which must not be wider than the window.
+func (v *visitor) look(name string) {
+	v.t.Helper()
+	if browser.Eval[bool](v.Page, "document.documentElement.scrollWidth > window.innerWidth") {
+		v.t.Errorf("%s: the page is wider than the window", name)
+	}
+	v.Keep(name)
+}
+
 // signIn signs in by password; the page for it must be open.
 func (v *visitor) signIn(password string) {
 	v.t.Helper()
@@ -52,22 +61,22 @@ func TestPeople(t *testing.T) {
 	v.Authenticator()
 
 	v.WaitText("to continue to Shop")
-	v.Keep("login")
+	v.look("login")
 	v.signIn("a password that is wrong")
 	v.WaitText("That did not work")
-	v.Keep("login-wrong")
+	v.look("login-wrong")
 	v.Click(`a[href^="/u/signup"]`)
 	v.WaitText("At least 10 characters")
 	v.Fill("#email", ada)
 	v.Fill("#name", "Ada <b>Lovelace</b>")
 	v.Fill("#password", first)
-	v.Keep("signup")
+	v.look("signup")
 	v.submit("/u/signup")
 	v.WaitText("Look into your mail")
-	v.Keep("mail-sent")
+	v.look("mail-sent")
 	v.Go(s.inbox.link(t, ada))
 	v.WaitText("Is ada@example.com your address?")
-	v.Keep("verify")
+	v.look("verify")
 	v.submit("/u/verify")
 	v.WaitText("Your address is verified")
 	v.Click("a.button")
@@ -82,28 +91,28 @@ func TestPeople(t *testing.T) {
 	if got := browser.Eval[string](v.Page, "document.querySelector('#name').value"); got != "Ada <b>Lovelace</b>" {
 		t.Errorf("name %q", got)
 	}
-	v.Keep("account-new")
+	v.look("account-new")
 	v.Click("#add-totp")
 	secret := v.Text("#secret")
 	v.Wait("the QR code", "document.querySelector('.qr').naturalWidth > 0")
-	v.Keep("totp")
+	v.look("totp")
 	v.Fill("#code", code(t, secret, 0))
 	v.submit("/u/account/totp/confirm")
 	recovery := v.Text("#codes li:first-child")
-	v.Keep("codes")
+	v.look("codes")
 	v.Go(s.issuer + "u/account")
 	v.Fill("#passkey-name", "My laptop")
 	v.Click("#add-passkey button")
 	v.WaitText("The passkey is added")
 	v.WaitText("My laptop")
-	v.Keep("account")
+	v.look("account")
 
 	v.signOut()
-	v.Keep("signed-out")
+	v.look("signed-out")
 	v.Go(s.issuer + "u/login")
 	v.signIn(first)
 	v.WaitText("Your account asks for a second step")
-	v.Keep("second")
+	v.look("second")
 	v.Fill("#code", code(t, secret, 30*time.Second))
 	v.submit("/u/second")
 	v.WaitText("this browser")
@@ -116,13 +125,13 @@ func TestPeople(t *testing.T) {
 	w.signIn(first)
 	w.Click(`a[href^="/u/recovery"]`)
 	w.WaitText("Each works once")
-	w.Keep("recovery")
+	w.look("recovery")
 	w.Fill("#code", strings.TrimSpace(recovery))
 	w.submit("/u/recovery")
 	w.WaitText("this browser")
 	v.Go(s.issuer + "u/account")
 	v.Wait("two sessions", `document.querySelectorAll('#sessions li').length === 2`)
-	v.Keep("account-two-sessions")
+	v.look("account-two-sessions")
 	v.Click(`#sessions button.danger`)
 	v.WaitText("The session has ended")
 	v.Wait("one session", `document.querySelectorAll('#sessions li').length === 1`)
@@ -131,13 +140,13 @@ func TestPeople(t *testing.T) {
 
 	w.Click(`a[href^="/u/reset"]`)
 	w.WaitText("we send you a link")
-	w.Keep("reset")
+	w.look("reset")
 	w.Fill("#email", ada)
 	w.submit("/u/reset")
 	w.WaitText("If there is an account")
 	w.Go(s.inbox.link(t, ada))
 	w.Fill("#password", newer)
-	w.Keep("new-password")
+	w.look("new-password")
 	w.submit("/u/reset/password")
 	w.WaitText("Your password is changed")
 	v.Go(s.issuer + "u/account") // it has ended everywhere
@@ -148,10 +157,10 @@ func TestPeople(t *testing.T) {
 
 	v.Go(s.issuer + "u/logout")
 	v.WaitText("Sign out?")
-	v.Keep("logout")
+	v.look("logout")
 	v.Go(s.issuer + "u/nothing")
 	v.WaitText("There is no such page.")
-	v.Keep("error")
+	v.look("error")
 	v.Quiet()
 	w.Quiet()
 }
@@ -172,10 +181,7 @@ func TestLooks(t *testing.T) {
 	v := &visitor{browser.Open(t, s.issuer+"u/login"), t, s}
 	v.Look(360, 740, "dark")
 	v.WaitText("Sign in")
-	v.Keep("login-phone-dark")
-	if wide := browser.Eval[bool](v.Page, "document.documentElement.scrollWidth > window.innerWidth"); wide {
-		t.Error("the page is wider than a phone")
-	}
+	v.look("login-phone-dark")
 	if got := browser.Eval[string](v.Page, "document.activeElement.id"); got != "login" {
 		t.Errorf("the focus is on %q", got)
 	}
@@ -190,6 +196,6 @@ func TestLooks(t *testing.T) {
 	if got := browser.Eval[string](v.Page, "document.getElementById(document.querySelector('#password').getAttribute('aria-describedby')).role"); got != "alert" {
 		t.Errorf("the error is a %q", got)
 	}
-	v.Keep("wrong-phone-dark")
+	v.look("wrong-phone-dark")
 	v.Quiet()
 }
