@@ -267,13 +267,17 @@ func TestTokenExchange(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	const back = "https://back.example"
-	w.NewAPI(t, back, "look", "touch", "break")
+	api := w.NewAPI(t, back, "look", "touch", "break")
 	role := w.NewRole(t, "toucher", back, "look", "touch")
 	w.Do(t, func(ctx context.Context) error {
 		if err := w.AssignRoles(ctx, directory.Command, w.user.ID, directory.KindUser, role.ID); err != nil {
 			return err
 		}
-		_, err := w.CreateClientGrant(ctx, directory.Command, &directory.ClientGrant{ClientID: w.web.ClientID, Audience: back, Scope: []string{"touch", "break"}})
+		_, err := w.UpdateAPI(ctx, directory.Command, api.ID, func(a *directory.API) error { a.TokenDialect = directory.DialectPermissions; return nil })
+		if err != nil {
+			return err
+		}
+		_, err = w.CreateClientGrant(ctx, directory.Command, &directory.ClientGrant{ClientID: w.web.ClientID, Audience: back, Scope: []string{"touch", "break"}})
 		return err
 	})
 	subject := w.exchange(t, w.code(t, w.request(w.web))).good(t)
@@ -287,6 +291,9 @@ func TestTokenExchange(t *testing.T) {
 	_, claims := w.claims(t, a.text("access_token"))
 	if claims["sub"] != w.user.ID || claims["aud"] != back || claims["scope"] != "touch" {
 		t.Errorf("claims %v, want what both the application was granted and the user may", claims)
+	}
+	if permissions, _ := claims["permissions"].([]any); len(permissions) != 1 || permissions[0] != "touch" {
+		t.Errorf("permissions %v of the token: what the application was not granted is not in it", claims["permissions"])
 	}
 	if act, _ := claims["act"].(map[string]any); act["sub"] != w.web.ClientID+"@clients" {
 		t.Errorf("act %v", claims["act"])
