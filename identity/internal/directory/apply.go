@@ -27,12 +27,14 @@ func (e *Env) Plan(ctx context.Context, doc *Document) (diff Diff, err error) {
 	if errors.Is(err, errPlanned) {
 		err = nil
 	}
+	diff.Secrets = nil // of applications that were not made
 	return diff, err
 }
 
 // Apply makes the directory what the document says, in the unit of ctx, and returns what it changed:
 // nothing when it is applied again. Nothing is deleted but of the kinds that the document prunes.
 func (e *Env) Apply(ctx context.Context, by Actor, doc *Document) (Diff, error) {
+	doc = doc.at(e.ManagementAPI())
 	a := &applying{Env: e, by: by, doc: doc, diff: &Diff{Changes: []Change{}}, seen: map[string]bool{}, used: map[string]bool{}}
 	for _, step := range []func(context.Context) error{
 		each(kindAPI, doc.APIs, a.api),
@@ -232,8 +234,12 @@ func (a *applying) application(ctx context.Context, d *ApplicationDoc) error {
 	if row == nil {
 		row = &Application{}
 		overlay(row, d)
-		if row, _, err = a.CreateApplication(ctx, a.by, row); err != nil {
+		var secret string
+		if row, secret, err = a.CreateApplication(ctx, a.by, row); err != nil {
 			return err
+		}
+		if secret != "" {
+			a.diff.Secrets = append(a.diff.Secrets, GivenSecret{ClientID: row.ClientID, Name: row.Name, Secret: secret})
 		}
 		a.diff.changed("+", kindApplication, row.Name)
 		a.saw(kindApplication, row.ClientID)
@@ -284,6 +290,37 @@ func (a *applying) grant(ctx context.Context, d *GrantDoc) error {
 		return nil
 	})
 	return err
+}
+
+// at returns the document with the identifier of the management API for its alias.
+func (d *Document) at(management string) *Document {
+	resolve := func(list PermissionsDoc) PermissionsDoc {
+		if _, is := list[ManagementAlias]; !is {
+			return list
+		}
+		list = maps.Clone(list)
+		list[management] = slices.Concat(list[management], list[ManagementAlias])
+		delete(list, ManagementAlias)
+		return list
+	}
+	c := *d
+	c.Roles, c.ManagedIdentities, c.Users = slices.Clone(d.Roles), slices.Clone(d.ManagedIdentities), slices.Clone(d.Users)
+	c.ClientGrants = slices.Clone(d.ClientGrants)
+	for i := range c.Roles {
+		c.Roles[i].Permissions = resolve(c.Roles[i].Permissions)
+	}
+	for i := range c.ManagedIdentities {
+		c.ManagedIdentities[i].Permissions = resolve(c.ManagedIdentities[i].Permissions)
+	}
+	for i := range c.Users {
+		c.Users[i].Permissions = resolve(c.Users[i].Permissions)
+	}
+	for i := range c.ClientGrants {
+		if c.ClientGrants[i].Audience == ManagementAlias {
+			c.ClientGrants[i].Audience = management
+		}
+	}
+	return &c
 }
 
 // list returns the permissions sorted.

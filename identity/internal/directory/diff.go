@@ -11,6 +11,15 @@ import (
 // Diff is what a document changes.
 type Diff struct {
 	Changes []Change `json:"changes"`
+	// Secrets are those of the applications that were made. They are kept nowhere.
+	Secrets []GivenSecret `json:"-"`
+}
+
+// GivenSecret is the secret of an application that was made.
+type GivenSecret struct {
+	ClientID string `json:"client_id"`
+	Name     string `json:"name"`
+	Secret   string `json:"client_secret"`
 }
 
 // Change is what happens to one thing.
@@ -124,7 +133,22 @@ func sameJSON(a, b reflect.Value) bool {
 			return true
 		}
 	}
-	return bytes.Equal(asJSON(a.Interface()), asJSON(b.Interface()))
+	return bytes.Equal(asJSON(ordered(a.Interface())), asJSON(ordered(b.Interface())))
+}
+
+// ordered makes values of texts of JSON, so that the order of members does not count.
+func ordered(v any) any {
+	texts, is := v.([]json.RawMessage)
+	if !is {
+		return v
+	}
+	values := make([]any, len(texts))
+	for i, text := range texts {
+		if json.Unmarshal(text, &values[i]) != nil {
+			values[i] = string(text)
+		}
+	}
+	return values
 }
 
 func jsonName(f reflect.StructField) string {

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -43,9 +44,11 @@ type APIDoc struct {
 	EnforcePolicies     *bool        `yaml:"enforce_policies" json:"enforce_policies"`
 	TokenDialect        *string      `yaml:"token_dialect" json:"token_dialect"`
 	SkipConsent         *bool        `yaml:"skip_consent_for_verifiable_first_party_clients" json:"skip_consent_for_verifiable_first_party_clients"`
+	Introspectors       []string     `yaml:"introspectors" json:"introspectors"` // client ids
 }
 
-// PermissionsDoc are permissions: their names by the identifier of the API.
+// PermissionsDoc are permissions: their names by the identifier of the API. ManagementAlias stands for
+// the management API, in the audience of a grant as well.
 type PermissionsDoc map[string][]string
 
 // RoleDoc is a role in a document.
@@ -58,25 +61,28 @@ type RoleDoc struct {
 // ApplicationDoc is an application in a document, found by its client id if there is one, else by its
 // name. One that is made has a secret nobody knows; RotateSecret gives another.
 type ApplicationDoc struct {
-	ClientID          string         `yaml:"client_id" json:"client_id"`
-	Name              string         `yaml:"name" json:"name"`
-	Description       *string        `yaml:"description" json:"description"`
-	LogoURI           *string        `yaml:"logo_uri" json:"logo_uri"`
-	Type              *string        `yaml:"app_type" json:"app_type"`
-	FirstParty        *bool          `yaml:"is_first_party" json:"is_first_party"`
-	Callbacks         []string       `yaml:"callbacks" json:"callbacks"`
-	AllowedLogoutURLs []string       `yaml:"allowed_logout_urls" json:"allowed_logout_urls"`
-	WebOrigins        []string       `yaml:"web_origins" json:"web_origins"`
-	GrantTypes        []string       `yaml:"grant_types" json:"grant_types"`
-	AuthMethod        *string        `yaml:"token_endpoint_auth_method" json:"token_endpoint_auth_method"`
-	Federated         []TrustRule    `yaml:"federated" json:"federated"`
-	IDTokenLifetime   *int           `yaml:"id_token_lifetime" json:"id_token_lifetime"`
-	IDTokenAlg        *string        `yaml:"id_token_alg" json:"id_token_alg"`
-	RefreshLifetime   *int           `yaml:"refresh_lifetime" json:"refresh_lifetime"`
-	RefreshIdle       *int           `yaml:"refresh_idle" json:"refresh_idle"`
-	RefreshLeeway     *int           `yaml:"refresh_leeway" json:"refresh_leeway"`
-	Connections       []string       `yaml:"connections" json:"connections"`
-	Metadata          map[string]any `yaml:"client_metadata" json:"client_metadata"`
+	ClientID          string   `yaml:"client_id" json:"client_id"`
+	Name              string   `yaml:"name" json:"name"`
+	Description       *string  `yaml:"description" json:"description"`
+	LogoURI           *string  `yaml:"logo_uri" json:"logo_uri"`
+	Type              *string  `yaml:"app_type" json:"app_type"`
+	FirstParty        *bool    `yaml:"is_first_party" json:"is_first_party"`
+	Callbacks         []string `yaml:"callbacks" json:"callbacks"`
+	AllowedLogoutURLs []string `yaml:"allowed_logout_urls" json:"allowed_logout_urls"`
+	WebOrigins        []string `yaml:"web_origins" json:"web_origins"`
+	GrantTypes        []string `yaml:"grant_types" json:"grant_types"`
+	AuthMethod        *string  `yaml:"token_endpoint_auth_method" json:"token_endpoint_auth_method"`
+	// PublicKeys are those of private_key_jwt, as JWK. ParseDocument makes Keys of them.
+	PublicKeys      []map[string]any  `yaml:"public_keys" json:"-"`
+	Keys            []json.RawMessage `yaml:"-" json:"public_keys"`
+	Federated       []TrustRule       `yaml:"federated" json:"federated"`
+	IDTokenLifetime *int              `yaml:"id_token_lifetime" json:"id_token_lifetime"`
+	IDTokenAlg      *string           `yaml:"id_token_alg" json:"id_token_alg"`
+	RefreshLifetime *int              `yaml:"refresh_lifetime" json:"refresh_lifetime"`
+	RefreshIdle     *int              `yaml:"refresh_idle" json:"refresh_idle"`
+	RefreshLeeway   *int              `yaml:"refresh_leeway" json:"refresh_leeway"`
+	Connections     []string          `yaml:"connections" json:"connections"`
+	Metadata        map[string]any    `yaml:"client_metadata" json:"client_metadata"`
 }
 
 // GrantDoc is a client grant in a document.
@@ -171,7 +177,28 @@ func ParseDocument(data []byte) (*Document, error) {
 			return nil, invalid(kind, "there are %d, at most %d are allowed in one document", n, maxEntries)
 		}
 	}
+	for i := range doc.Applications {
+		if err := doc.Applications[i].readKeys(fmt.Sprintf("applications[%d].public_keys", i)); err != nil {
+			return nil, err
+		}
+	}
 	return doc, checkEach("prune", doc.Prune, 7, func(field, s string) error {
 		return checkOneOf(field, s, kindAPI, kindRole, kindApplication, kindGrant, kindConnection, kindIdentity, kindUser)
 	})
+}
+
+// readKeys makes Keys of PublicKeys.
+func (d *ApplicationDoc) readKeys(field string) error {
+	if d.PublicKeys == nil {
+		return nil
+	}
+	d.Keys = []json.RawMessage{}
+	for i, key := range d.PublicKeys {
+		text, err := json.Marshal(key)
+		if err != nil { // YAML has maps whose keys are no texts
+			return invalid(fmt.Sprintf("%s[%d]", field, i), "it is no JWK")
+		}
+		d.Keys = append(d.Keys, text)
+	}
+	return nil
 }
