@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/perdure/perdure/auth"
 	"github.com/perdure/perdure/auth/login"
 	"github.com/perdure/perdure/identity"
 	"github.com/perdure/perdure/internal/control"
@@ -77,7 +78,7 @@ func (r *running) openIdentity(p *parts) (err error) {
 	if r.config.Auth == nil {
 		r.config.Auth = verifier
 		if signIn {
-			r.config.Auth = r.withSessions(verifier)
+			r.config.Auth = auth.First(verifier, r.provider.Unrevoked(r.login))
 		}
 	}
 	return nil
@@ -213,8 +214,8 @@ func (s *identityServer) Idle(context.Context) error { return nil }
 func (r *running) access() map[string]http.Handler {
 	all := map[string]http.Handler{}
 	if r.provider != nil && r.identityListener == nil {
-		for _, pattern := range r.provider.Patterns() {
-			all[pattern] = r.provider
+		for _, path := range r.provider.Patterns() {
+			addMethods(all, path, r.provider)
 		}
 	}
 	if r.login != nil {

@@ -53,16 +53,12 @@ func (r *running) openForeignLogin() error {
 	if err := r.openLogin(c); err != nil {
 		return err
 	}
-	r.config.Auth = r.withSessions(r.config.Auth)
-	return nil
-}
-
-// withSessions returns an authenticator that asks first, unless it is nil, and then for a session.
-func (r *running) withSessions(first auth.Authenticator) auth.Authenticator {
-	if first == nil {
-		return r.login
+	if r.config.Auth == nil {
+		r.config.Auth = r.login
+	} else {
+		r.config.Auth = auth.First(r.config.Auth, r.login)
 	}
-	return auth.First(first, r.login)
+	return nil
 }
 
 // loginService lets renewals of tokens end before the app does.

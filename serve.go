@@ -91,7 +91,7 @@ func (r *running) openHTTP(p *parts) (err error) {
 		own["GET "+metricsPath] = r.guard(r.observer.metrics)
 	}
 	if r.control != nil {
-		own[control.Prefix] = r.control
+		addMethods(own, control.Prefix, r.control)
 	}
 	access := r.access()
 	for pattern, h := range access {
@@ -143,6 +143,14 @@ func (r *running) httpConfig() *httpapi.Config {
 // machine can, and nothing is known of who does.
 func (r *running) openMetrics() bool {
 	return !r.config.authenticates() && !r.config.exposed()
+}
+
+// addMethods adds what answers all methods of a path. A pattern without a method would
+// conflict with an app's "GET /".
+func addMethods(patterns map[string]http.Handler, path string, h http.Handler) {
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions} {
+		patterns[method+" "+path] = h
+	}
 }
 
 // changedLinks answers 403 to a signed link whose path was changed so far that nothing

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/perdure/perdure/auth"
 	"github.com/perdure/perdure/identity/internal/directory"
 	"github.com/perdure/perdure/identity/internal/management"
 	"github.com/perdure/perdure/identity/internal/oidc"
@@ -58,7 +57,7 @@ type Provider struct {
 	patterns []string
 	admin    http.Handler
 	keys     keys
-	verify   *auth.Verifier // of tokens for the management API
+	verify   *Verifier // of tokens for the management API
 
 	cancel context.CancelFunc
 	done   sync.WaitGroup
@@ -139,21 +138,8 @@ func (p *Provider) Issuer() string { return p.options.Issuer }
 // LoginClient returns the credentials of the app's own sign-in.
 func (p *Provider) LoginClient() (id, secret string) { return loginClient, p.loginSecret() }
 
-// Verifier returns a verifier of the provider's access tokens for an audience. It does not
-// need the network.
-func (p *Provider) Verifier(audience string) (*auth.Verifier, error) {
-	v, err := auth.NewVerifier(auth.VerifierConfig{
-		Issuer: p.options.Issuer, Audiences: []string{audience}, Keys: &p.keys,
-		Now: p.env.Now, RequireTypedTokens: true, Log: p.options.Log,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("identity: %w", err)
-	}
-	return v, nil
-}
-
 // maintainEvery is the time between two looks at what is due: keys to rotate, leftovers.
-const maintainEvery = time.Hour
+const maintainEvery = 5 * time.Minute
 
 // Start makes what is there from the start, and keeps it in order until Stop.
 func (p *Provider) Start(ctx context.Context) error {

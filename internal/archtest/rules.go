@@ -213,6 +213,10 @@ var rules = ruleset{
 	},
 
 	beside: []beside{
+		{"identity", "identity/internal/directory", "the parts of the provider share what it knows"},
+		{"identity", "identity/internal/oidc", "the provider wires its parts"},
+		{"identity", "identity/internal/people", "the provider wires its parts"},
+		{"identity", "identity/internal/management", "the provider wires its parts"},
 		{"auth", "internal/problem", "a request that is refused is answered by a problem"},
 		{"identity/internal/directorytest", "identity/internal/directory", "the test kit of the directory"},
 		{"identity/internal/management", "identity/internal/directory", "a part of the provider works with what it knows"},
