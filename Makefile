@@ -30,6 +30,10 @@ run-names: ## Start the names example, a live chart; open the address it prints.
 	@echo "names: http://$(or $(PERDURE_LISTEN),localhost:8081)/ (Ctrl-C stops it)"
 	@exec bin/names
 
+.PHONY: run-profile
+run-profile: ## Beside "make run": a web application of its own that shows the claims of tokens; http://localhost:8083.
+	@go run ./examples/profile
+
 .PHONY: check
 check: fmt-check lint ## Fast checks while working: format, vet, lint, short tests.
 	@go test -short ./...

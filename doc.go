@@ -101,7 +101,9 @@
 //
 // # Who may do what
 //
-// [Config.Auth] finds out who sends requests. A policy of package auth says what is required
+// [Config.Identity] makes the app its own identity provider: people sign in, programs get
+// tokens, and functions know who sends a request. [Config.Login] lets people sign in at
+// another issuer, and [Config.Auth] is for any other way to find out. A policy of package auth says what is required
 // of them: [Require] for a function, [Guarded] for a group, [Config.Policy] for what states
 // none. It decides before the body of a request is read, and about the function's input in
 // the unit of work. The app listens on an address that others than this machine can reach

@@ -29,8 +29,8 @@ type Config struct {
 	Roles []Role
 	// SignUp lets people make accounts for themselves.
 	SignUp bool
-	// Mail sends messages to people. Without it nobody can verify an address or reset a password
-	// by mail.
+	// Mail sends messages to people, such as mail.NewSMTP. They leave after the commit, by an outbox
+	// that tries again. Without it nobody can verify an address or reset a password by mail.
 	Mail mail.Sender
 	// BreachedPasswords is a file of SHA-1 digests of passwords that are known to
 	// attackers, as haveibeenpwned.com offers it, sorted: such passwords are refused.
@@ -68,6 +68,8 @@ type Branding struct {
 	LogoURL string
 	// Color is that of buttons and links, as CSS writes it: "#0a5" or "#00aa55".
 	Color string
+	// CSSPath is a file with a style sheet that comes after that of the pages.
+	CSSPath string
 }
 
 // Demo are the accounts of demo mode. Their passwords and tokens are written to

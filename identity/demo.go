@@ -142,7 +142,8 @@ func (p *Provider) seedDemoClient(ctx context.Context, secret string) (*director
 		app, secret, err = p.env.CreateApplication(ctx, directory.Itself, &directory.Application{
 			ClientID: demoClient, Name: "Demo", Type: directory.TypeRegularWeb, FirstParty: true,
 			GrantTypes: []string{directory.GrantClient, directory.GrantPassword, directory.GrantRefresh, directory.GrantDevice, directory.GrantCode},
-			Callbacks:  []string{"http://localhost/callback", "http://127.0.0.1/callback"},
+			// Where the example of a web application of its own is found: examples/profile.
+			Callbacks: []string{"http://localhost:8083/login/callback"}, AllowedLogoutURLs: []string{"http://localhost:8083/"},
 		})
 	case err == nil && !p.env.CheckSecret(app, secret):
 		app, secret, err = p.env.RotateSecret(ctx, directory.Itself, demoClient, 0)

@@ -17,7 +17,7 @@ import (
 func (p *Provider) peopleOptions() people.Options {
 	o := p.options
 	return people.Options{
-		Branding:          people.Branding{Name: o.Branding.Name, LogoURL: o.Branding.LogoURL, Color: o.Branding.Color},
+		Branding:          people.Branding{Name: o.Branding.Name, LogoURL: o.Branding.LogoURL, Color: o.Branding.Color, CSSPath: o.Branding.CSSPath},
 		BreachedPasswords: o.BreachedPasswords,
 		Devices:           devices{p},
 		EndTokens:         func(ctx context.Context, userID string) error { return p.oidc.RevokeUser(ctx, userID, "") },

@@ -18,7 +18,6 @@ type loginData struct {
 	For       string
 	Login     string
 	Password  bool
-	Usernames bool
 	Passkeys  bool
 	Signup    bool
 	Upstreams []upstreamLink
@@ -63,9 +62,6 @@ func (p *People) loginForm(q *request, t *target, login string) *answer {
 	databases := t.databases()
 	data := &loginData{For: t.name(), Login: login, Password: len(databases) > 0, Passkeys: p.passkeys != nil}
 	data.Signup = signupConnection(databases) != nil
-	for _, c := range databases {
-		data.Usernames = data.Usernames || c.Options.RequiresUsername
-	}
 	for _, c := range t.connections {
 		if c.Strategy == directory.StrategyOIDC {
 			name := c.DisplayName
