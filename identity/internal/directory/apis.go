@@ -124,8 +124,12 @@ func (e *Env) UpdateAPI(ctx context.Context, by Actor, id string, fn func(*API) 
 				lost = append(lost, p.Value)
 			}
 		}
-		if a.System && len(lost) > 0 {
+		switch {
+		case a.System && len(lost) > 0:
 			return fmt.Errorf("permission %q of the API %q: %w", lost[0], a.Identifier, ErrSystem)
+		case a.System && old.EnforcePolicies && !a.EnforcePolicies:
+			// Without it everybody who can sign in has each scope of it that is asked for.
+			return fmt.Errorf("that the API %q enforces policies: %w", a.Identifier, ErrSystem)
 		}
 		return nil
 	})

@@ -1,10 +1,13 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/perdure/perdure/table"
 )
 
 // The rules for users of an issuer upstream whose address a user here has already.
@@ -115,6 +118,11 @@ func (e *Env) UpdateConnection(ctx context.Context, by Actor, id string, fn func
 			return invalid("name", "it never changes: users and applications name it")
 		case c.Strategy != old.Strategy:
 			return invalid("strategy", "it never changes")
+		case c.Options.Issuer != old.Options.Issuer:
+			// The same subject is somebody else at another issuer (OpenID Connect Core section 5.7).
+			if used, err := hasIdentities(ctx, c.Name); err != nil || used {
+				return cmp.Or(err, fmt.Errorf("the issuer of the connection %q, which has users: make another connection: %w", c.Name, ErrInUse))
+			}
 		}
 		c.ID, c.CreatedAt, c.Options.SealedSecret = old.ID, old.CreatedAt, old.Options.SealedSecret
 		return e.checkConnection(ctx, c)
@@ -123,6 +131,15 @@ func (e *Env) UpdateConnection(ctx context.Context, by Actor, id string, fn func
 		return nil, err
 	}
 	return row, e.note(ctx, by, AuditUpdated, id, "connection %q was updated", row.Name)
+}
+
+// hasIdentities reports whether anybody signs in by a connection, also one of other connections who has linked an
+// account of it.
+func hasIdentities(ctx context.Context, connection string) (bool, error) {
+	for _, err := range Names.Scan(ctx, NameOfUpstream, table.Prefix(inConnection(connection, "")), table.Limit(1)) {
+		return err == nil, err
+	}
+	return false, nil
 }
 
 func connectionPurpose(id string) string { return "identity connection " + id }
@@ -174,6 +191,9 @@ func (e *Env) DeleteConnection(ctx context.Context, by Actor, id string) error {
 			return err
 		}
 		return fmt.Errorf("connection %q has users; delete them first: %w", c.Name, ErrInUse)
+	}
+	if linked, err := hasIdentities(ctx, c.Name); err != nil || linked {
+		return cmp.Or(err, fmt.Errorf("users of other connections have linked accounts of %q; unlink them first: %w", c.Name, ErrInUse))
 	}
 	for row, err := range Applications.Scan(ctx, "") {
 		if err != nil {
