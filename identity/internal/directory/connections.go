@@ -98,6 +98,14 @@ func (e *Env) ConnectionsFor(ctx context.Context, a *Application) ([]*Connection
 	return found, nil
 }
 
+// MayUse reports whether a user may sign in to an application: by one of the connections that it offers.
+func (e *Env) MayUse(ctx context.Context, a *Application, u *User) (bool, error) {
+	offered, err := e.ConnectionsFor(ctx, a)
+	return slices.ContainsFunc(offered, func(c *Connection) bool {
+		return u.Connection == c.Name || slices.ContainsFunc(u.Identities, func(i Identity) bool { return i.Connection == c.Name })
+	}), err
+}
+
 // Offers reports whether users of the connection may sign in to an application.
 func (c *Connection) Offers(a *Application) bool {
 	if c.Disabled || len(a.Connections) > 0 && !slices.Contains(a.Connections, c.Name) {

@@ -102,8 +102,8 @@ func (p *Provider) usable(r *http.Request, app *directory.Application, req *dire
 	if req.Connection != "" && !slices.ContainsFunc(user.Identities, func(i directory.Identity) bool { return i.Connection == req.Connection }) && user.Connection != req.Connection {
 		return nil, nil
 	}
-	if len(app.Connections) > 0 && !slices.Contains(app.Connections, user.Connection) {
-		return nil, nil
+	if may, err := p.env.MayUse(r.Context(), app, user); err != nil || !may {
+		return nil, err
 	}
 	if hint := r.Form.Get("id_token_hint"); hint != "" {
 		claims, err := p.readHint(r.Context(), hint)

@@ -49,6 +49,14 @@ func (p *Provider) userTokens(ctx context.Context, app *directory.Application, u
 	if err != nil {
 		return nil, err
 	}
+	// However the user has signed in, and also when that was before the connection was taken from the application.
+	may, err := p.env.MayUse(ctx, app, user)
+	if err != nil {
+		return nil, err
+	}
+	if !may {
+		return nil, refuse(invalidGrant, "the user may not sign in to the application")
+	}
 	scopes := knownScopes(app, api, in.Scopes)
 	if in.Narrow != nil {
 		scopes = keep(scopes, func(s string) bool { return slices.Contains(in.Narrow, s) })
@@ -63,6 +71,9 @@ func (p *Provider) userTokens(ctx context.Context, app *directory.Application, u
 			return nil, err
 		}
 		scopes = a.limit(scopes, permissions, roles)
+		if !app.FirstParty {
+			a.consented(scopes)
+		}
 	}
 	a.Scopes = scopes
 	if slices.Contains(scopes, scopeProfile) {
@@ -116,6 +127,15 @@ func (a *access) limit(scopes, permissions, roles []string) []string {
 		a.Permissions = append([]string{}, permissions...)
 	}
 	return keep(scopes, func(s string) bool { return isProtocolScope(s) || slices.Contains(permissions, s) })
+}
+
+// consented leaves of the rights in the token those that the user has let the application have. Others would come along
+// without a question, as would all that a role allows.
+func (a *access) consented(scopes []string) {
+	a.Roles = nil
+	if a.Permissions != nil {
+		a.Permissions = append([]string{}, keep(a.Permissions, func(s string) bool { return slices.Contains(scopes, s) })...)
+	}
 }
 
 // The lifetimes of access tokens for which no API says one.
