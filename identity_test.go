@@ -18,6 +18,7 @@ import (
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/auth"
 	"github.com/perdure/perdure/identity"
+	"github.com/perdure/perdure/internal/control"
 )
 
 // secure is an app with a provider of its own.
@@ -197,12 +198,32 @@ func TestBrowserSignsInAtTheOwnProvider(t *testing.T) {
 		status, _ := s.send(client, req)
 		return status
 	}
-	// A session ends with the rights of its user: here the user is blocked, by the operator's way in.
 	if status := again(); status != 200 {
 		t.Fatalf("with the session: %d", status)
 	}
-	if _, answer := s.browser(carl.Username, "wrong password"); !strings.HasPrefix(answer, "4") && !strings.Contains(answer, "alert") {
+	if _, answer := s.browser(carl.Username, "wrong password"); !strings.Contains(answer, "/u/login") {
 		t.Errorf("with a wrong password: %.200s", answer)
+	}
+	// When the operator blocks the user, what was issued ends at once.
+	admin := control.NewClient(data)
+	var users []struct {
+		ID       string `json:"user_id"`
+		Username string `json:"username"`
+	}
+	if err := admin.Do(t.Context(), "GET", "identity/api/v2/users", nil, nil, &users); err != nil {
+		t.Fatal(err)
+	}
+	for _, u := range users {
+		if u.Username != carl.Username {
+			continue
+		}
+		err := admin.Do(t.Context(), "PATCH", "identity/api/v2/users/"+url.PathEscape(u.ID), nil, map[string]any{"blocked": true}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if status := again(); status != 401 {
+		t.Errorf("with the session of a user who is blocked: %d, want 401", status)
 	}
 }
 

@@ -28,6 +28,7 @@ if ! command -v google-chrome >/dev/null 2>&1; then
 fi
 need node nodejs # Azurite
 need npm npm
+need openssl openssl # checks certificates
 
 install_packages() {
 	local install as_root
