@@ -20,7 +20,8 @@ func (p *Provider) peopleOptions() people.Options {
 		Branding:          people.Branding{Name: o.Branding.Name, LogoURL: o.Branding.LogoURL, Color: o.Branding.Color, CSSPath: o.Branding.CSSPath},
 		BreachedPasswords: o.BreachedPasswords,
 		Devices:           devices{p},
-		EndTokens:         func(ctx context.Context, userID string) error { return p.oidc.RevokeUser(ctx, userID, "") },
+		EndTokens:         func(ctx context.Context, userID, but string) error { return p.oidc.RevokeOthers(ctx, userID, but) },
+		EndTokensOf:       func(ctx context.Context, userID, id string) error { return p.oidc.RevokeUser(ctx, userID, id) },
 	}
 }
 

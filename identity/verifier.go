@@ -48,7 +48,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*auth.Principal, e
 func (p *Provider) revoked(ctx context.Context, who *auth.Principal) (revoked bool, err error) {
 	id, _ := who.Claims["jti"].(string)
 	err = p.env.Unit(ctx, func(ctx context.Context) (err error) {
-		revoked, err = p.oidc.Revoked(ctx, id)
+		revoked, err = p.oidc.Revoked(ctx, who.Subject, id)
 		return err
 	})
 	if err != nil {

@@ -312,6 +312,9 @@ func (e *Env) DeleteApplication(ctx context.Context, by Actor, id string) error 
 	if err := Applications.Delete(ctx, Key(id)); err != nil {
 		return err
 	}
+	if err := e.ended(ctx, id+"@clients"); err != nil {
+		return err
+	}
 	return e.note(ctx, by, AuditDeleted, id, "application %q was deleted", a.Name)
 }
 

@@ -27,6 +27,9 @@ type Env struct {
 	// OnUserDeleted are called in the unit in which a user is deleted, to delete what other parts
 	// keep of the user.
 	OnUserDeleted []func(ctx context.Context, userID string) error
+	// OnEnded are called in the unit in which somebody may not act any more: a user who is blocked, an application or a managed
+	// identity that is deleted. Subject is as tokens name it.
+	OnEnded []func(ctx context.Context, subject string) error
 
 	keys keyring
 }
@@ -36,6 +39,16 @@ type Env struct {
 type Sealer interface {
 	Seal(purpose string, plain []byte) ([]byte, error)
 	Open(purpose string, sealed []byte) ([]byte, error)
+}
+
+// ended tells what has to know that somebody may not act any more.
+func (e *Env) ended(ctx context.Context, subject string) error {
+	for _, told := range e.OnEnded {
+		if err := told(ctx, subject); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Now is the time in UTC.

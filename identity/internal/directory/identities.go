@@ -120,6 +120,9 @@ func (e *Env) DeleteManagedIdentity(ctx context.Context, by Actor, clientID stri
 	if err := ManagedIdentities.Delete(ctx, Key(clientID)); err != nil {
 		return err
 	}
+	if err := e.ended(ctx, m.ID); err != nil {
+		return err
+	}
 	return e.note(ctx, by, AuditDeleted, m.ID, "managed identity %q was deleted", m.Name)
 }
 

@@ -261,7 +261,7 @@ func (e *Env) UserByUpstream(ctx context.Context, connection, subject string) (*
 
 // UpdateUser changes a user. Id, connection, identities and rights have functions of their own, or
 // never change; profiles of identities may be changed. An e-mail address that is changed other than
-// by SetEmail becomes unverified. A user who is blocked loses the sessions.
+// by SetEmail becomes unverified. A user who is blocked loses the sessions and tokens.
 func (e *Env) UpdateUser(ctx context.Context, by Actor, id string, fn func(*User) error) (*User, error) {
 	row, err := e.changeUser(ctx, id, fn)
 	if err != nil {
@@ -302,6 +302,9 @@ func (e *Env) changeUser(ctx context.Context, id string, fn func(*User) error) (
 		}
 		if u.Blocked && !old.Blocked {
 			if err := dropSessions(ctx, id); err != nil {
+				return err
+			}
+			if err := e.ended(ctx, id); err != nil {
 				return err
 			}
 		}

@@ -106,8 +106,13 @@ func (p *Provider) exchangeCode(ctx context.Context, c *client, data *oidc.Acces
 		return nil, bad
 	}
 	row.Used = now
+	since, err := p.revokedSince(ctx, req.UserID)
+	if err != nil {
+		return nil, err
+	}
 	refused := bad
 	switch {
+	case row.Issued.Before(since):
 	case now.Sub(row.Issued) > codeTime:
 	case data.RedirectURI != req.RedirectURI:
 		refused = refuse(invalidGrant, "the redirect_uri is not that of the request")

@@ -43,6 +43,7 @@ type device struct {
 	SessionID string    `json:"session_id,omitempty"`
 	AuthTime  time.Time `json:"auth_time,omitzero"`
 	Methods   []string  `json:"amr,omitempty"`
+	Decided   time.Time `json:"decided,omitzero"`
 	// Interval is how long the device must wait after Asked.
 	Interval time.Duration `json:"interval"`
 	Asked    time.Time     `json:"asked,omitzero"`
@@ -227,7 +228,7 @@ func (p *Provider) DecideDevice(ctx context.Context, entered string, session *di
 	if err := userCodes.Delete(ctx, directory.Key(code)); err != nil {
 		return err
 	}
-	d.Denied = !allow
+	d.Denied, d.Decided = !allow, p.env.Now()
 	if allow {
 		d.UserID, d.SessionID, d.AuthTime, d.Methods = session.UserID, session.ID, session.AuthTime, session.Methods
 	}
@@ -290,7 +291,11 @@ func (p *Provider) deviceTokens(ctx context.Context, c *client, text string) (*t
 	if err != nil {
 		return nil, err
 	}
-	if user == nil {
+	since, err := p.revokedSince(ctx, d.UserID)
+	if err != nil {
+		return nil, err
+	}
+	if user == nil || d.Decided.Before(since) {
 		return nil, bad
 	}
 	return p.userTokens(ctx, c.app, user, &signIn{

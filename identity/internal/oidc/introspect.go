@@ -56,6 +56,9 @@ func (p *Provider) introspect(ctx context.Context, c *client, token string) (*in
 		if f.ClientID != c.GetID() || !f.Revoked.IsZero() || !p.env.Now().Before(f.Expires) {
 			return none, nil
 		}
+		if alive, err := p.alive(ctx, f.UserID); err != nil || !alive {
+			return none, err
+		}
 		return &introspection{
 			Active: true, Scope: strings.Join(f.Scopes, " "), ClientID: f.ClientID, Subject: f.UserID,
 			Issuer: p.env.Issuer, TokenType: "refresh_token", Expires: f.Expires.Unix(), IssuedAt: f.Created.Unix(),

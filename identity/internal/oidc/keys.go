@@ -82,7 +82,7 @@ func (p *Provider) readAccess(ctx context.Context, token string) (*auth.Principa
 	if err != nil {
 		return nil, err
 	}
-	revoked, err := p.Revoked(ctx, text(who.Claims["jti"]))
+	revoked, err := p.Revoked(ctx, who.Subject, text(who.Claims["jti"]))
 	if err != nil || revoked {
 		return nil, err
 	}

@@ -80,7 +80,8 @@ type Provider struct {
 	trusted verifiers
 }
 
-// New returns a provider on what env knows. It adds to env.OnUserDeleted what deletes a user's grants.
+// New returns a provider on what env knows. It adds to env.OnUserDeleted what deletes a user's grants, and to
+// env.OnEnded what revokes tokens.
 func New(env *directory.Env, options Options) (*Provider, error) {
 	if env == nil || !strings.HasSuffix(env.Issuer, "/") {
 		return nil, errors.New("the issuer's URL must end in a slash")
@@ -111,6 +112,7 @@ func New(env *directory.Env, options Options) (*Provider, error) {
 		DeviceAuthorization: op.NewEndpoint(PathDevice),
 	}, op.WithServerCORSOptions(nil), op.WithFallbackLogger(slog.New(slog.DiscardHandler)))
 	env.OnUserDeleted = append(env.OnUserDeleted, p.forgetUser)
+	env.OnEnded = append(env.OnEnded, func(ctx context.Context, subject string) error { return p.RevokeUser(ctx, subject, "") })
 	return p, nil
 }
 

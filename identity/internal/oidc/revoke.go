@@ -3,6 +3,7 @@ package oidc
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,17 +14,19 @@ import (
 	"github.com/perdure/perdure/table"
 )
 
-// revocation is that a token, or all of a sign-in, is not good any more.
+// revocation is that a token, or all of a sign-in, is not good any more; of a subject, that nothing is that it was
+// given before Since.
 type revocation struct {
+	Since   time.Time `json:"since,omitzero"`
 	Expires time.Time `json:"expires"`
 }
 
-// revocations are by the id of a token, or of the grant with which the ids of its tokens begin.
+// revocations are by the id of a token, by that of the grant with which the ids of its tokens begin, and by subject.
 var revocations = table.Of("perdure.revocations", table.ExpiresAt(func(r *revocation) time.Time { return r.Expires }))
 
-// Revoked reports whether the access token of an id was revoked, in the unit of work of ctx. Whoever only looks at
-// a token's signature does not know.
-func (p *Provider) Revoked(ctx context.Context, tokenID string) (bool, error) {
+// Revoked reports whether the access token of a subject and an id was revoked, in the unit of work of ctx. Whoever only
+// looks at a token's signature does not know.
+func (p *Provider) Revoked(ctx context.Context, subject, tokenID string) (bool, error) {
 	for _, id := range []string{tokenID, grantOfToken(tokenID)} {
 		if id == "" || len(id) > directory.MaxID {
 			continue
@@ -36,7 +39,42 @@ func (p *Provider) Revoked(ctx context.Context, tokenID string) (bool, error) {
 			return false, err
 		}
 	}
-	return false, nil
+	since, err := p.revokedSince(ctx, subject)
+	return issuedAt(tokenID).Before(since), err
+}
+
+// revokedSince is when everything was revoked that a subject had; zero if it never was.
+func (p *Provider) revokedSince(ctx context.Context, subject string) (time.Time, error) {
+	if subject == "" || len(subject) > directory.MaxID {
+		return time.Time{}, nil
+	}
+	row, err := revocations.Get(ctx, directory.Key(subject))
+	if errors.Is(err, directory.ErrNotFound) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	return row.Since, nil
+}
+
+// tokenID makes the id of an access token of a grant, which may be empty. It ends in the time: "iat" has whole seconds,
+// in which a token from before and one from after a revocation look the same.
+func tokenID(grant string, now time.Time) string {
+	id := newGrantID() + "." + strconv.FormatInt(now.UnixNano(), 36)
+	if grant != "" {
+		id = grant + "." + id
+	}
+	return id
+}
+
+// issuedAt is the time in the id of an access token; zero, which is before everything, if it has none.
+func issuedAt(tokenID string) time.Time {
+	nanos, err := strconv.ParseInt(tokenID[strings.LastIndexByte(tokenID, '.')+1:], 36, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Unix(0, nanos)
 }
 
 // grantOfToken is the id of the sign-in that a token came of.
@@ -69,15 +107,33 @@ func (p *Provider) revokeGrant(ctx context.Context, id string) error {
 	return nil
 }
 
-// RevokeUser revokes the refresh tokens of a user, in the unit of work of ctx: when the user is blocked, or has a
-// new password. A session that is not empty limits it to the sign-ins in that session.
+// RevokeUser revokes what applications have of a user, in the unit of work of ctx: when the user is blocked, or has a
+// new password. That are the tokens, and the codes and devices for which there are none yet. A session that is not empty
+// limits it to the refresh tokens of that session, and what came of them.
 func (p *Provider) RevokeUser(ctx context.Context, userID, sessionID string) error {
+	if sessionID != "" {
+		return p.revokeFamilies(ctx, userID, func(f *family) bool { return f.SessionID == sessionID })
+	}
+	return p.RevokeOthers(ctx, userID, "")
+}
+
+// RevokeOthers is RevokeUser, but for the refresh tokens of a session: with these, its applications go on.
+func (p *Provider) RevokeOthers(ctx context.Context, userID, sessionID string) error {
+	now := p.env.Now()
+	err := revocations.Put(ctx, directory.Key(userID), &revocation{Since: now, Expires: now.Add(maxLifetime)})
+	if err != nil {
+		return err
+	}
+	return p.revokeFamilies(ctx, userID, func(f *family) bool { return sessionID == "" || f.SessionID != sessionID })
+}
+
+func (p *Provider) revokeFamilies(ctx context.Context, userID string, which func(*family) bool) error {
 	var ids []string
 	for row, err := range families.ScanIndex(ctx, familiesByUser.Equal(userID)) {
 		if err != nil {
 			return err
 		}
-		if row.Value.Revoked.IsZero() && (sessionID == "" || row.Value.SessionID == sessionID) {
+		if row.Value.Revoked.IsZero() && which(row.Value) {
 			ids = append(ids, row.Value.ID)
 		}
 	}

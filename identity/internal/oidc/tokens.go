@@ -168,12 +168,8 @@ func (a *access) lifetime() time.Duration {
 // accessToken issues an access token (RFC 9068).
 func (p *Provider) accessToken(ctx context.Context, a *access) (*tokens, error) {
 	now, life := p.env.Now(), a.lifetime()
-	id := newGrantID()
-	if a.Grant != "" {
-		id = a.Grant + "." + id
-	}
 	claims := map[string]any{
-		"iss": p.env.Issuer, "sub": a.Subject, "client_id": a.ClientID, "azp": a.ClientID, "jti": id,
+		"iss": p.env.Issuer, "sub": a.Subject, "client_id": a.ClientID, "azp": a.ClientID, "jti": tokenID(a.Grant, now),
 		"iat": now.Unix(), "exp": now.Add(life).Unix(),
 	}
 	alg := ""

@@ -286,7 +286,7 @@ func (p *People) revokeSession(ctx context.Context, q *request) (*answer, error)
 	return &answer{to: "/u/account?done=session"}, nil
 }
 
-// endOne ends a session of a user; one that is not there, or not the user's, is left alone.
+// endOne ends a session of a user, and what applications have by it; one that is not there, or not the user's, is left alone.
 func (p *People) endOne(ctx context.Context, userID, id string) error {
 	if len(id) != 64 {
 		return nil
@@ -298,7 +298,10 @@ func (p *People) endOne(ctx context.Context, userID, id string) error {
 	if err != nil {
 		return err
 	}
-	return directory.Sessions.Delete(ctx, directory.Key(id))
+	if err := directory.Sessions.Delete(ctx, directory.Key(id)); err != nil || p.options.EndTokensOf == nil {
+		return err
+	}
+	return p.options.EndTokensOf(ctx, userID, id)
 }
 
 func (p *People) unlink(ctx context.Context, q *request) (*answer, error) {

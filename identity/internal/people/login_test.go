@@ -191,7 +191,7 @@ func TestSetPassword(t *testing.T) {
 	t.Parallel()
 	ended := 0
 	a := newApp(t, func(o *people.Options) {
-		o.EndTokens = func(context.Context, string) error { ended++; return nil }
+		o.EndTokens = func(context.Context, string, string) error { ended++; return nil }
 	})
 	u := a.member(t, ada)
 	b := a.browser(t)

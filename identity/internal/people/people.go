@@ -40,9 +40,11 @@ type Options struct {
 	SessionIdle, SessionLifetime time.Duration
 	// Devices are asked by the page on which a user lets a device in; nil has no such page.
 	Devices Devices
-	// EndTokens ends what applications have of a user, when all sessions of the user end: after a
-	// reset of the password. It is called in a unit of work.
-	EndTokens func(ctx context.Context, userID string) error
+	// EndTokens ends what applications have of a user, when the sessions of the user end but for one, or
+	// all: after a change of the password. EndTokensOf ends what they have by one session. They are called in a unit
+	// of work.
+	EndTokens   func(ctx context.Context, userID, but string) error
+	EndTokensOf func(ctx context.Context, userID, sessionID string) error
 	// ClientIP finds the address of who sent a request; nil takes that of the connection.
 	ClientIP func(*http.Request) string
 	// HTTPClient speaks to issuers upstream; nil takes one with timeouts.

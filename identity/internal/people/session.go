@@ -177,8 +177,8 @@ func (p *People) sessionsOf(ctx context.Context, userID string) ([]*directory.Se
 	return all, nil
 }
 
-// endSessions ends the sessions of a user but for one, and what applications have of the user if
-// none stays.
+// endSessions ends the sessions of a user but for one, and what applications have of the user by others: whoever
+// has a stolen password may have let applications in with it.
 func (p *People) endSessions(ctx context.Context, userID, but string) error {
 	all, err := p.sessionsOf(ctx, userID)
 	if err != nil {
@@ -192,8 +192,8 @@ func (p *People) endSessions(ctx context.Context, userID, but string) error {
 			return err
 		}
 	}
-	if but == "" && p.options.EndTokens != nil {
-		return p.options.EndTokens(ctx, userID)
+	if p.options.EndTokens != nil {
+		return p.options.EndTokens(ctx, userID, but)
 	}
 	return nil
 }
