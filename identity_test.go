@@ -3,6 +3,7 @@ package perdure_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -225,6 +226,9 @@ func TestBrowserSignsInAtTheOwnProvider(t *testing.T) {
 	if status := again(); status != 401 {
 		t.Errorf("with the session of a user who is blocked: %d, want 401", status)
 	}
+	if status, body := s.get(carl.AccessToken); status != 401 {
+		t.Errorf("with a token without a refresh token, of a user who is blocked: %d %s, want 401", status, body)
+	}
 }
 
 // Passwords last, tokens are new, and a folder of demo mode is refused without it.
@@ -258,6 +262,24 @@ func TestDemoFolder(t *testing.T) {
 	err := app.Start(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "demo mode") || strings.Contains(err.Error(), before.Users[0].Password) {
 		t.Errorf("without demo mode: %v", err)
+	}
+}
+
+// The client of demo mode, whose secret lies in a file, is there also without people.
+func TestDemoFolderWithoutPeople(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	s := startSecure(t, data, func(c *perdure.Config) { c.Identity.Demo = &identity.Demo{} })
+	if err := s.app.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	plain := clerk
+	plain.Demo = nil
+	app := perdure.New(perdure.Config{Data: data, Listen: "localhost:0", Logger: slog.New(slog.DiscardHandler), Identity: &plain})
+	app.Add(perdure.HTTP("GET /", func(context.Context, *struct{}) (*struct{}, error) { return nil, nil }))
+	if err := app.Start(t.Context()); !errors.Is(err, identity.ErrDemo) {
+		_ = app.Stop(t.Context())
+		t.Errorf("without demo mode: %v, want ErrDemo", err)
 	}
 }
 

@@ -62,6 +62,9 @@ func (p *Provider) seedDemo(ctx context.Context) error {
 			return err
 		}
 		accounts.Client = DemoClient{app.ClientID, secret}
+		if err := directory.Names.Put(ctx, demoMark, &directory.Name{ID: app.ClientID}); err != nil { // also without people
+			return err
+		}
 		for _, u := range p.options.Demo.Users {
 			account, err := p.seedDemoUser(ctx, app, u, before.password(u.Username))
 			if err != nil {
