@@ -125,6 +125,74 @@ func TestTasksOf(t *testing.T) {
 	}
 }
 
+func TestVariantsOfVerify(t *testing.T) {
+	t.Parallel()
+	opts, err := parseOptions(nil, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for engine, want := range map[string]int{"perdure": 12, "go-oidc": 6, "dbos": 0} {
+		if tasks := tasksOf(opts, engine, "verify", 1); len(tasks) != want {
+			t.Errorf("%s: %d tasks, want %d", engine, len(tasks), want)
+		}
+	}
+}
+
+// Each library does all the checks, and each finds the rights in the token.
+func TestLibrariesVerifyTheSame(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"perdure", "go-oidc", "jwx", "golang-jwt"} {
+		for _, alg := range []string{"RS256", "ES256", "EdDSA"} {
+			t.Run(name+" "+alg, func(t *testing.T) {
+				t.Parallel()
+				p, err := findPeer(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				e, _, err := p.make(deps{workload: verified})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := e.open(t.Context(), ""); err != nil {
+					t.Fatal(err)
+				}
+				defer e.close()
+				s := &session{task: task{Workload: verified, N: 10, Variant: variant{Algorithm: alg, Goroutines: 2}}, engine: e}
+				s.verifier = e.(verifyEngine)
+				result, err := measureVerify(t.Context(), s)
+				if err != nil || result.N != 10*mostRounds {
+					t.Errorf("n %d, error %v", result.N, err)
+				}
+			})
+		}
+	}
+}
+
+func TestSpinDoesAllAndStopsAtAnError(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int32
+	if _, err := spin(t.Context(), 1001, 2, func() error { calls.Add(1); return nil }); err != nil || calls.Load() != 1001 {
+		t.Errorf("%d calls, error %v", calls.Load(), err)
+	}
+	broken := errors.New("broken")
+	if _, err := spin(t.Context(), 1001, 2, func() error { return broken }); !errors.Is(err, broken) {
+		t.Errorf("got error %v", err)
+	}
+}
+
+func TestParseCPU(t *testing.T) {
+	t.Parallel()
+	const stat = "7 (a ) b) S 1 2 3 0 -1 4194304 10 0 0 0 250 50 0 0 20 0 8 0 99\n"
+	if got, err := parseCPU(stat); err != nil || got != 3*time.Second {
+		t.Errorf("got %s, %v", got, err)
+	}
+	for _, bad := range []string{"", "7 (a) S 1 2", strings.Replace(stat, "250", "x", 1)} {
+		if got, err := parseCPU(bad); err == nil {
+			t.Errorf("%q: got %s", bad, got)
+		}
+	}
+}
+
 func TestEachDoesEveryNumberOnce(t *testing.T) {
 	t.Parallel()
 	const n, concurrency = 1000, 7
@@ -187,18 +255,15 @@ func TestArrivalsCountEachWorkflowOnce(t *testing.T) {
 	})
 }
 
-// fakeEngine runs workflows in memory, and handles messages, at once.
+// fakeEngine runs workflows in memory, handles messages at once, and issues tokens that nobody has signed.
 type fakeEngine struct {
+	perdureVerifier
 	waiting   func(string)
 	handle    func(string)
 	wrong     bool
 	mu        sync.Mutex
 	decisions map[string]chan string
 }
-
-func (e *fakeEngine) open(context.Context, string) error { return nil }
-func (e *fakeEngine) server() int                        { return 0 }
-func (e *fakeEngine) close() error                       { return nil }
 
 func (e *fakeEngine) run(_ context.Context, _ string, k kind, in input) (string, error) {
 	if e.wrong {
@@ -256,16 +321,37 @@ func (e *fakeEngine) send(_ context.Context, message string) error {
 	return nil
 }
 
+func (e *fakeEngine) verify(ctx context.Context, token string) (caller, error) {
+	if e.wrong {
+		return caller{subject: "wrong"}, nil
+	}
+	return e.perdureVerifier.verify(ctx, token)
+}
+
+func (e *fakeEngine) issue(context.Context) (string, error) {
+	if e.wrong {
+		return "wrong", nil
+	}
+	return "eyJhbGciOiJFUzI1NiJ9.e30.x", nil // {"alg":"ES256"}
+}
+
+func (e *fakeEngine) refresh(ctx context.Context, _ int) (string, error) { return e.issue(ctx) }
+
 func (e *fakeEngine) drained(context.Context, int) error { return nil }
 
 func newFakeSession(workload string, n int, wrong bool) *session {
 	a, h := &arrivals{}, &handled{}
 	e := &fakeEngine{waiting: a.mark, handle: h.mark, wrong: wrong, decisions: map[string]chan string{}}
 	return &session{
-		task:     task{Engine: "fake", Workload: workload, Step: "activity", N: n, Inflight: 4, Payload: 3, Rep: 1, Started: time.Now()},
+		task: task{
+			Engine: "fake", Workload: workload, Variant: variant{Algorithm: "ES256"}, Step: "activity",
+			N: n, Inflight: 4, Payload: 3, Rep: 1, Started: time.Now(),
+		},
 		engine:   e,
 		flows:    e,
 		messages: e,
+		verifier: e,
+		tokens:   e,
 		arrivals: a,
 		handled:  h,
 	}
@@ -295,11 +381,16 @@ func TestWorkloadsFillTheirRows(t *testing.T) {
 			if result.N != wantN || result.Activities != wantActivities {
 				t.Errorf("n %d, activities %d; want %d and %d", result.N, result.Activities, wantN, wantActivities)
 			}
-			if result.Workload != w.name || result.PayloadBytes != 3 || result.Step != "activity" {
+			identity := slices.Contains([]string{verified, issued, refreshed}, w.needs)
+			if result.Workload != w.name || result.PayloadBytes != 3 && !identity || result.Step != "activity" {
 				t.Errorf("got %+v", result)
 			}
-			if hasSamples := result.P50Ms != nil && result.P99Ms != nil; hasSamples == (w.name == "waiting") {
+			without := w.name == "waiting" || w.name == "verify"
+			if hasSamples := result.P50Ms != nil && result.P99Ms != nil; hasSamples == without {
 				t.Errorf("p50 and p99 present: %t", hasSamples)
+			}
+			if (result.CPUMicrosPerOp != nil) != identity {
+				t.Error("cpu_us_per_op is for the workloads about identity, and only for them")
 			}
 			if (result.WaitingRSSMB != nil) != (w.name == "waiting") {
 				t.Error("waiting_rss_mb is for the waiting workload, and only for it")
@@ -318,7 +409,7 @@ func TestWorkloadsRefuseWrongResults(t *testing.T) {
 			t.Parallel()
 			_, err := w.measure(t.Context(), newFakeSession(w.name, 12, true))
 			want := `returned "wrong"`
-			if w.needs != workflows {
+			if w.needs == queued || w.needs == streamed {
 				want = "acknowledged and not handled"
 			}
 			if err == nil || !strings.Contains(err.Error(), want) {

@@ -26,6 +26,7 @@ const (
 type task struct {
 	Engine   string
 	Workload string
+	Variant  variant
 	Step     string
 	Inline   bool
 	N        int
@@ -43,7 +44,12 @@ type task struct {
 // shall find what a crash leaves.
 func (t task) crashes() bool { return t.Workload == "waiting" && !t.Restart }
 
-func (t task) title() string { return fmt.Sprintf("%s (n=%d)", t.Workload, t.N) }
+func (t task) title() string {
+	if t.Variant.Algorithm != "" {
+		return fmt.Sprintf("%s %s (n=%d)", t.Workload, t.Variant.Algorithm, t.N)
+	}
+	return fmt.Sprintf("%s (n=%d)", t.Workload, t.N)
+}
 
 // tasksOf returns what is to be measured on an engine for one workload: nothing, if the workload needs what the
 // engine does not have.
@@ -64,12 +70,18 @@ func tasksOf(opts options, engineName, workloadName string, rep int) []task {
 	case w.needs != workflows:
 		step = ""
 	}
+	variants := []variant{{}}
+	if w.variants != nil {
+		variants = w.variants(p)
+	}
 	var tasks []task
-	for _, n := range sizes {
-		tasks = append(tasks, task{
-			Engine: engineName, Workload: workloadName, Step: step, Inline: w.needsBoth,
-			N: n, Inflight: opts.inflight, Payload: opts.payload, Store: opts.store, Rep: rep, Limit: opts.limit,
-		})
+	for _, v := range variants {
+		for _, n := range sizes {
+			tasks = append(tasks, task{
+				Engine: engineName, Workload: workloadName, Variant: v, Step: step, Inline: w.needsBoth,
+				N: n, Inflight: opts.inflight, Payload: opts.payload, Store: opts.store, Rep: rep, Limit: opts.limit,
+			})
+		}
 	}
 	return tasks
 }
@@ -187,7 +199,7 @@ func measure(t task) (row, error) {
 	seen, done := &arrivals{}, &handled{}
 	e, f, err := p.make(deps{
 		store: t.Store, inflight: t.Inflight, evict: t.Workload == "waiting", waiting: seen.mark,
-		workload: t.Workload, handle: done.mark,
+		workload: t.Workload, variant: t.Variant, handle: done.mark,
 	})
 	if err != nil {
 		return row{}, err
@@ -198,6 +210,8 @@ func measure(t task) (row, error) {
 	s := &session{task: t, engine: e, facts: f, arrivals: seen, handled: done, settle: settleTime}
 	s.flows, _ = e.(workflowEngine)
 	s.messages, _ = e.(messageEngine)
+	s.verifier, _ = e.(verifyEngine)
+	s.tokens, _ = e.(tokenEngine)
 	if t.Restart {
 		w.measure = measureReady
 	}
@@ -218,6 +232,7 @@ func (s *session) newRow(concurrency int) row {
 	return row{
 		Peer: s.task.Engine, Version: s.facts.version, Store: s.facts.store, Durability: s.facts.durability,
 		Workload: s.task.Workload, Step: s.task.Step, Concurrency: concurrency,
+		Algorithm: s.task.Variant.Algorithm, Cached: s.task.Variant.Cached,
 		PayloadBytes: s.task.Payload, Rep: s.task.Rep,
 	}
 }

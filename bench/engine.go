@@ -56,8 +56,8 @@ const (
 	decisionTimeout = 24 * time.Hour
 )
 
-// engine is one product under test, with what works for it in this process. Each is a workflowEngine, a messageEngine or
-// both.
+// engine is one product under test, with what works for it in this process. Each is a workflowEngine, a messageEngine, a
+// verifyEngine or a tokenEngine, or several of them.
 type engine interface {
 	// open starts the engine on dir, which is empty or holds what an earlier process left there, and returns when
 	// it takes work.
@@ -91,6 +91,25 @@ type messageEngine interface {
 	drained(ctx context.Context, n int) error
 }
 
+// verifyEngine verifies access tokens. Its methods are called from many goroutines.
+type verifyEngine interface {
+	engine
+	// trust makes it verify the tokens of an issuer. It is called once, before verify.
+	trust(ctx context.Context, issuer trusted) error
+	// verify returns what a handler needs to know of the caller, if the token is good.
+	verify(ctx context.Context, token string) (caller, error)
+}
+
+// tokenEngine issues access tokens, in a process of its own. Its methods are called from many goroutines.
+type tokenEngine interface {
+	engine
+	// issue returns an access token that an application got by client credentials.
+	issue(ctx context.Context) (string, error)
+	// refresh rotates the refresh token of one of the sign-ins, which are numbered from 0 to deps.inflight - 1, and
+	// returns the access token that came with it. One sign-in is used by one goroutine at a time.
+	refresh(ctx context.Context, signIn int) (string, error)
+}
+
 // facts are what a row says of an engine.
 type facts struct {
 	version    string
@@ -105,6 +124,7 @@ type deps struct {
 	evict    bool            // keep no waiting workflow in memory, where an engine can do so
 	waiting  func(id string) // called by the approval workflow when it begins to wait
 	workload string          // what will be measured
+	variant  variant         // which variant of it
 	handle   func(string)    // called once for each message that was handled, before it is acknowledged
 }
 
@@ -113,22 +133,30 @@ const (
 	workflows = "workflows"
 	queued    = "queue"
 	streamed  = "stream"
+	verified  = "verify"
+	issued    = "tokens"
+	refreshed = "refresh"
 )
 
 // peer is an entry in the list of engines.
 type peer struct {
 	name string
-	does []string // what it can be given: workflows, queue, stream
+	does []string // what it can be given: workflows, queue, stream, verify, tokens, refresh
 	step string   // the kind of step that its workflows use: activity or inline
 	both bool     // has inline steps beside its activities
-	make func(deps) (engine, facts, error)
+	// remembers says that it can remember tokens that it has verified.
+	remembers bool
+	make      func(deps) (engine, facts, error)
 	// waitingN is the default number of instances of the waiting workload.
 	waitingN int
 }
 
 // peers are all engines, in the order in which they run.
 var peers = []peer{
-	{name: "perdure", does: []string{workflows, queued, streamed}, step: "activity", both: true, make: newPerdure, waitingN: 100_000},
+	{
+		name: "perdure", does: []string{workflows, queued, streamed, verified, issued, refreshed}, step: "activity", both: true,
+		remembers: true, make: newPerdure, waitingN: 100_000,
+	},
 	{name: "dbos", does: []string{workflows}, step: "inline", make: newDBOS, waitingN: 1000},
 	{name: "durabletask", does: []string{workflows}, step: "activity", make: newDurableTask, waitingN: 1000},
 	{name: "goworkflows", does: []string{workflows}, step: "activity", make: newGoWorkflows, waitingN: 1000},
@@ -137,6 +165,11 @@ var peers = []peer{
 	{name: "river", does: []string{queued}, make: newRiver},
 	{name: "goqite", does: []string{queued}, make: newGoqite},
 	{name: "jetstream", does: []string{queued, streamed}, make: newJetStream},
+	{name: "go-oidc", does: []string{verified}, make: newGoOIDC},
+	{name: "jwx", does: []string{verified}, make: newJWX},
+	{name: "golang-jwt", does: []string{verified}, make: newGolangJWT},
+	{name: "zitadel", does: []string{issued, refreshed}, make: newZitadel},
+	{name: "fosite", does: []string{issued, refreshed}, make: newFosite},
 }
 
 func engineNames() []string {

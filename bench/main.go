@@ -34,6 +34,9 @@ func main() {
 	if len(os.Args) == 3 && os.Args[1] == childFlag {
 		os.Exit(childMain(os.Args[2]))
 	}
+	if len(os.Args) == 3 && os.Args[1] == serveFlag {
+		os.Exit(serveMain(os.Args[2]))
+	}
 	opts, err := parseOptions(os.Args[1:], os.Stderr)
 	if err != nil {
 		if err != flag.ErrHelp {

@@ -49,11 +49,18 @@ type perdureEngine struct {
 }
 
 func newPerdure(d deps) (engine, facts, error) {
-	return &perdureEngine{deps: d}, facts{
+	f := facts{
 		version:    perdureVersion(),
 		store:      "pebble " + moduleVersion("github.com/cockroachdb/pebble/v2"),
 		durability: "a sync per commit group",
-	}, nil
+	}
+	switch d.workload {
+	case verified:
+		return &perdureVerifier{deps: d}, facts{version: f.version}, nil
+	case issued, refreshed:
+		return &provider{name: "perdure", deps: d}, f, nil
+	}
+	return &perdureEngine{deps: d}, f, nil
 }
 
 // perdureVersion names the commit that is measured.

@@ -16,10 +16,13 @@ type row struct {
 	Step                string   `json:"step,omitempty"`
 	N                   int      `json:"n"`
 	Activities          int      `json:"activities"`
+	Algorithm           string   `json:"algorithm,omitempty"`
+	Cached              *bool    `json:"cached,omitempty"`
 	Concurrency         int      `json:"concurrency"`
 	Seconds             float64  `json:"seconds"`
 	PerSecond           float64  `json:"per_second"`
 	ActivitiesPerSecond *float64 `json:"activities_per_second"`
+	CPUMicrosPerOp      *float64 `json:"cpu_us_per_op"`
 	P50Ms               *float64 `json:"p50_ms"`
 	P99Ms               *float64 `json:"p99_ms"`
 	PeakRSSMB           *float64 `json:"peak_rss_mb"`
@@ -38,6 +41,11 @@ func (r *row) setTotals(n, activities int, total time.Duration) {
 	if activities > 0 {
 		r.ActivitiesPerSecond = new(round(float64(n*activities)/total.Seconds(), 1))
 	}
+}
+
+// setCPU fills the processor time that each of n pieces of work took.
+func (r *row) setCPU(n int, total time.Duration) {
+	r.CPUMicrosPerOp = new(round(float64(total)/float64(time.Microsecond)/float64(n), 2))
 }
 
 // setPercentiles fills the percentiles of all samples.

@@ -21,7 +21,16 @@ type workload struct {
 	needs string
 	// needsBoth leaves out engines that do not have inline steps beside activities.
 	needsBoth bool
-	measure   func(ctx context.Context, s *session) (row, error)
+	// variants are measured one after another, each with a row for each size; nil is one.
+	variants func(p peer) []variant
+	measure  func(ctx context.Context, s *session) (row, error)
+}
+
+// variant is one of several ways to measure a workload. What a workload does not have is empty.
+type variant struct {
+	Algorithm  string // by which tokens are signed
+	Cached     *bool  // whether tokens that were verified are remembered
+	Goroutines int    // at once, where that does not follow from -inflight
 }
 
 func size(sizes ...int) func(peer) []int { return func(peer) []int { return sizes } }
@@ -38,6 +47,9 @@ func workloads() []workload {
 		{name: "waiting", needs: workflows, sizes: func(p peer) []int { return []int{p.waitingN} }, measure: measureWaiting},
 		{name: "queue", needs: queued, sizes: size(20_000), measure: measureMessages},
 		{name: "stream", needs: streamed, sizes: size(20_000), measure: measureMessages},
+		{name: "verify", needs: verified, sizes: size(20_000), variants: verifyVariants, measure: measureVerify},
+		{name: "tokens", needs: issued, sizes: size(2000), variants: algorithms("RS256", "ES256"), measure: measureTokens},
+		{name: "refresh", needs: refreshed, sizes: size(2000), variants: algorithms("ES256"), measure: measureRefresh},
 	}
 }
 
@@ -64,6 +76,8 @@ type session struct {
 	engine   engine
 	flows    workflowEngine // nil if it runs no workflows
 	messages messageEngine  // nil if it carries no messages
+	verifier verifyEngine   // nil if it verifies no tokens
+	tokens   tokenEngine    // nil if it issues no tokens
 	facts    facts
 	arrivals *arrivals
 	handled  *handled
