@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/perdure/perdure/test/e2e/browser"
@@ -34,6 +35,14 @@ func TestPageShowsWhatOneMayDo(t *testing.T) {
 		}
 		if got := browser.Eval[int](p, `document.querySelectorAll('.card .actions button').length`); got != c.buttons {
 			t.Errorf("%v: %d buttons, want %d", c.may, got, c.buttons)
+		}
+		if got := browser.Eval[float64](p, `document.getElementById('files').getBoundingClientRect().width`); got < 600 {
+			t.Errorf("%v: the files are %v wide", c.may, got)
+		}
+		for _, trouble := range browser.Eval[[]string](p, findTrouble) {
+			if !strings.HasPrefix(trouble, "only") { // few files have few texts
+				t.Errorf("%v: %s", c.may, trouble)
+			}
 		}
 		p.Quiet()
 	}
