@@ -20,6 +20,7 @@ type loginData struct {
 	Password  bool
 	Passkeys  bool
 	Signup    bool
+	Reset     bool // a password can be reset by mail
 	Upstreams []upstreamLink
 }
 
@@ -60,7 +61,7 @@ func (p *People) loginPage(ctx context.Context, q *request) (*answer, error) {
 
 func (p *People) loginForm(q *request, t *target, login string) *answer {
 	databases := t.databases()
-	data := &loginData{For: t.name(), Login: login, Password: len(databases) > 0, Passkeys: p.passkeys != nil}
+	data := &loginData{For: t.name(), Login: login, Password: len(databases) > 0, Passkeys: p.passkeys != nil, Reset: p.env.Mail != nil}
 	data.Signup = signupConnection(databases) != nil
 	for _, c := range t.connections {
 		if c.Strategy == directory.StrategyOIDC {
