@@ -6,7 +6,8 @@
 //
 // Its exit code is 0 when it did what it was asked for; 1 when that failed or was
 // refused; 2 when it was not asked well; 3 when no app runs on the folder; 4 when what
-// it was asked about does not exist.
+// it was asked about does not exist; 5 when it was asked to look for differences or
+// weaknesses, and there are some.
 package main
 
 import (
@@ -29,6 +30,7 @@ const (
 	exitUsage   = 2
 	exitNoApp   = 3
 	exitMissing = 4
+	exitFound   = 5
 )
 
 func main() {
@@ -50,6 +52,12 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	if err == nil {
 		return exitDone
 	}
+	if errors.Is(err, errFound) {
+		return exitFound
+	}
+	if ended := (*exitError)(nil); errors.As(err, &ended) {
+		return ended.code
+	}
 	fmt.Fprintln(errOut, "perdure:", printable(err.Error()))
 	var (
 		failed  *failedError
@@ -67,6 +75,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	}
 	return exitFailed
 }
+
+// errFound says that a command has printed the differences or weaknesses that it looked for.
+var errFound = errors.New("there are some")
 
 // failedError is what went wrong while the command did what it was asked for; every other
 // error is a mistake in what it was asked.

@@ -30,6 +30,8 @@ func TestMain(m *testing.M) {
 		"perdure": main,
 		"shop":    shop,
 		"edit":    editor,
+		"members": members,
+		"signin":  signIn,
 	})
 }
 

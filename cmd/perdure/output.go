@@ -142,3 +142,10 @@ func count[N int | int64 | uint64](n N) string {
 	}
 	return fmt.Sprint(n)
 }
+
+// lines prints a text of several lines.
+func (p *program) lines(text string) {
+	for line := range strings.Lines(text) {
+		p.say("%s", strings.TrimSuffix(line, "\n"))
+	}
+}

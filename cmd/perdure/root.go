@@ -39,7 +39,7 @@ An app is found by its data folder: --data, else PERDURE_DATA, else perdure-data
 here. Only the user who started it can manage it.
 
 Exit codes: 0 done, 1 failed or refused, 2 not asked well, 3 no app runs on the
-folder, 4 what is named does not exist.`,
+folder, 4 what is named does not exist, 5 there are differences, or weaknesses.`,
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
@@ -54,6 +54,8 @@ folder, 4 what is named does not exist.`,
 		p.suspendCommand(), p.resumeCommand(), p.terminateCommand(), p.cancelCommand(), p.purgeCommand(),
 		p.permissionsCommand(), p.deadLettersCommand(), p.queueCommand(), p.streamCommand(), p.tableCommand(),
 		p.newCommand(), p.devCommand(), p.versionCommand(),
+		p.usersCommand(), p.rolesCommand(), p.apisCommand(), p.appsCommand(), p.grantsCommand(), p.connectionsCommand(),
+		p.keysCommand(), p.logsCommand(), p.applyCommand(), p.diffCommand(), p.exportCommand(), p.doctorCommand(),
 	)
 	return root
 }
@@ -74,6 +76,16 @@ func exactly(n int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
 			return fmt.Errorf("got %d of the arguments: %s", len(args), strings.TrimSuffix(cmd.UseLine(), " [flags]"))
+		}
+		return nil
+	}
+}
+
+// atLeast refuses fewer than n arguments.
+func atLeast(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < n {
+			return exactly(n)(cmd, args)
 		}
 		return nil
 	}

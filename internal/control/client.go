@@ -107,9 +107,16 @@ func (c *Client) Do(ctx context.Context, method, path string, query url.Values, 
 
 func refusal(res *http.Response, body []byte) error {
 	e := &RefusedError{Status: res.StatusCode, Title: res.Status}
-	if strings.HasPrefix(res.Header.Get("Content-Type"), problem.ContentType) {
+	switch kind := res.Header.Get("Content-Type"); {
+	case strings.HasPrefix(kind, problem.ContentType):
 		_ = json.Unmarshal(body, e) // the status says enough
 		e.Status = res.StatusCode
+	case strings.HasPrefix(kind, "application/json"): // the management API of a provider
+		var f struct {
+			Message string `json:"message"`
+		}
+		_ = json.Unmarshal(body, &f)
+		e.Detail = f.Message
 	}
 	return e
 }

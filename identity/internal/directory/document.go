@@ -154,6 +154,11 @@ const (
 	kindUser        = "users"
 )
 
+// Kinds are the kinds of things in a document, as it names its lists.
+func Kinds() []string {
+	return []string{kindAPI, kindRole, kindApplication, kindGrant, kindConnection, kindIdentity, kindUser}
+}
+
 // ParseDocument reads a document: YAML, or JSON. A field that it does not know is an error which names the
 // line.
 func ParseDocument(data []byte) (*Document, error) {
@@ -183,7 +188,7 @@ func ParseDocument(data []byte) (*Document, error) {
 		}
 	}
 	return doc, checkEach("prune", doc.Prune, 7, func(field, s string) error {
-		return checkOneOf(field, s, kindAPI, kindRole, kindApplication, kindGrant, kindConnection, kindIdentity, kindUser)
+		return checkOneOf(field, s, Kinds()...)
 	})
 }
 

@@ -132,7 +132,7 @@ func listRoleUsers(ctx context.Context, c *call) (*answer, error) {
 		if err != nil {
 			return nil, err
 		}
-		l.Items = append(l.Items, &memberShape{u.ID, u.Email, u.Name, u.Picture})
+		l.Items = append(l.Items, &memberShape{u.ID, u.Email, u.Name, u.Picture, u.Username})
 	}
 	return answerList(c, "users", p, l, func(m *memberShape) any { return m })
 }

@@ -71,10 +71,11 @@ func shapeIdentities(u *directory.User) []identityShape {
 
 // memberShape is a user in the list of a role's members.
 type memberShape struct {
-	ID      string `json:"user_id"`
-	Email   string `json:"email,omitempty"`
-	Name    string `json:"name,omitempty"`
-	Picture string `json:"picture,omitempty"`
+	ID       string `json:"user_id"`
+	Email    string `json:"email,omitempty"`
+	Name     string `json:"name,omitempty"`
+	Picture  string `json:"picture,omitempty"`
+	Username string `json:"username,omitempty"` // not in Auth0's
 }
 
 type roleShape struct {
