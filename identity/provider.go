@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/perdure/perdure/identity/internal/directory"
+	"github.com/perdure/perdure/identity/internal/managed"
 	"github.com/perdure/perdure/identity/internal/management"
 	"github.com/perdure/perdure/identity/internal/oidc"
 	"github.com/perdure/perdure/identity/internal/people"
@@ -38,6 +39,8 @@ type Options struct {
 	Callback, AfterLogout string
 	// Origin is where the app is served, such as "http://localhost:8080".
 	Origin string
+	// WorkloadEndpoint is the URL at which programs of this machine reach WorkloadTokens; empty if they do not.
+	WorkloadEndpoint string
 }
 
 // Keys seals, and derives secrets that stay the same.
@@ -52,6 +55,7 @@ type Provider struct {
 	env      *directory.Env
 	oidc     *oidc.Provider
 	people   *people.People
+	managed  *managed.Endpoints
 	hosts    []string
 	mux      *http.ServeMux
 	patterns []string
@@ -77,8 +81,13 @@ func New(o Options) (*Provider, error) {
 	if p.people, err = people.New(p.env, p.peopleOptions()); err != nil {
 		return nil, fmt.Errorf("identity: %w", err)
 	}
-	p.oidc, err = oidc.New(p.env, oidc.Options{Sessions: p.people, People: passwords{p.people}})
+	p.oidc, err = oidc.New(p.env, oidc.Options{
+		Sessions: p.people, People: passwords{p.people}, Audiences: tenantAudiences(issuer.Scheme, p.hosts),
+	})
 	if err != nil {
+		return nil, fmt.Errorf("identity: %w", err)
+	}
+	if p.managed, err = managed.New(p.env, p.managedOptions()); err != nil {
 		return nil, fmt.Errorf("identity: %w", err)
 	}
 	p.verify, err = p.Verifier(management.Audience(o.Issuer))
@@ -87,11 +96,11 @@ func New(o Options) (*Provider, error) {
 	}
 	parts := p.managementParts()
 	manage := management.New(p.env, p.verify, parts)
-	p.admin = p.administration(management.New(p.env, management.Administrator(), parts))
+	p.admin = p.withWorkloads(management.New(p.env, management.Administrator(), parts))
 	for _, part := range []interface {
 		http.Handler
 		Patterns() []string
-	}{p.oidc, p.people, manage} {
+	}{p.oidc, p.people, p.managed, manage} {
 		for _, pattern := range part.Patterns() {
 			p.mux.Handle(pattern, part)
 			p.patterns = append(p.patterns, pattern)
@@ -116,8 +125,8 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mux.ServeHTTP(w, r)
 }
 
-// Administration is the management API for the operator of the machine, who has every right, and beside it what
-// the command applies, exports and examines. It must not be served where others reach it.
+// Administration is the management API for the operator of the machine, who has every right. It must
+// not be served where others reach it.
 func (p *Provider) Administration() http.Handler { return p.admin }
 
 // hostsOf returns the names of an issuer.

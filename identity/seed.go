@@ -28,7 +28,7 @@ func (p *Provider) loginSecret() string {
 func (p *Provider) seed(ctx context.Context) error {
 	err := p.env.Unit(ctx, func(ctx context.Context) error {
 		for _, step := range []func(context.Context) error{
-			p.env.EnsureDefaults, p.dropFormer, p.seedConnection, p.seedAPI, p.seedRoles, p.seedAdministrators, p.seedLogin, p.refuseDemo,
+			p.env.EnsureDefaults, p.dropFormer, p.seedConnection, p.seedAPI, p.seedRoles, p.seedAdministrators, p.seedLogin, p.seedSystem, p.refuseDemo,
 		} {
 			if err := step(ctx); err != nil {
 				return err

@@ -58,8 +58,15 @@ func (e *Endpoints) serveTenant(w http.ResponseWriter, r *http.Request) {
 	buffer := &buffered{header: h}
 	e.options.Token.ServeHTTP(buffer, r)
 	if buffer.status < http.StatusBadRequest {
-		w.WriteHeader(max(buffer.status, http.StatusOK))
-		_, _ = buffer.body.WriteTo(w) // who went away does not hear it
+		var answer map[string]json.RawMessage
+		if json.Unmarshal(buffer.body.Bytes(), &answer) != nil { // the answer to OPTIONS
+			w.WriteHeader(max(buffer.status, http.StatusOK))
+			return
+		}
+		// Entra does not say which permissions the token has, and its clients take each scope in the
+		// answer that they did not ask for as one that was refused.
+		delete(answer, "scope")
+		writeJSON(w, max(buffer.status, http.StatusOK), answer)
 		return
 	}
 	var refused struct {

@@ -116,8 +116,8 @@ func TestTenantErrors(t *testing.T) {
 	if _, got := send("<script>", form.Encode()); len(got["correlation_id"].(string)) != 36 {
 		t.Errorf("the id of a request is repeated whatever it is: %v", got)
 	}
-	status, answer = 200, `{"access_token":"x"}`
-	if w, got := send(id, form.Encode()); w.Code != 200 || got["access_token"] != "x" {
+	status, answer = 200, `{"access_token":"x","expires_in":60,"scope":"read:orders"}`
+	if w, got := send(id, form.Encode()); w.Code != 200 || got["access_token"] != "x" || got["expires_in"] != 60.0 || got["scope"] != nil {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	if w, got := send(id, form.Encode()+"&x="+strings.Repeat("x", 70<<10)); w.Code != http.StatusRequestEntityTooLarge || got["error"] != "invalid_request" {
