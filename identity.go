@@ -17,6 +17,7 @@ import (
 	"github.com/perdure/perdure/internal/control"
 	"github.com/perdure/perdure/internal/httpapi"
 	"github.com/perdure/perdure/internal/keystore"
+	"github.com/perdure/perdure/internal/problem"
 	"github.com/perdure/perdure/internal/unit"
 )
 
@@ -222,7 +223,7 @@ func (r *running) access() map[string]http.Handler {
 		}
 	}
 	if r.provider != nil {
-		all[identity.TokenPath] = r.provider.WorkloadTokens()
+		all["GET "+identity.TokenPath] = r.provider.WorkloadTokens()
 	}
 	if r.login != nil {
 		for _, pattern := range r.login.Patterns() {
@@ -235,11 +236,11 @@ func (r *running) access() map[string]http.Handler {
 // administration serves, on the socket in the data folder, the management API of the provider as well: who
 // can reach it has every right.
 func (r *running) administration(next http.Handler) http.Handler {
-	if r.provider == nil {
-		return next
-	}
 	below := control.Prefix + "identity"
-	admin := http.StripPrefix(below, r.provider.Administration())
+	var admin http.Handler = http.HandlerFunc(noProvider)
+	if r.provider != nil {
+		admin = http.StripPrefix(below, r.provider.Administration())
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if strings.HasPrefix(req.URL.Path, below+"/") {
 			admin.ServeHTTP(w, req)
@@ -247,4 +248,9 @@ func (r *running) administration(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, req)
 	})
+}
+
+// noProvider answers who wants to administer a provider that is not there.
+func noProvider(w http.ResponseWriter, _ *http.Request) {
+	problem.New(http.StatusNotFound, "the app has no provider of its own: it knows no users or applications (Config.Identity is nil)").Write(w)
 }

@@ -96,7 +96,7 @@ func New(o Options) (*Provider, error) {
 	}
 	parts := p.managementParts()
 	manage := management.New(p.env, p.verify, parts)
-	p.admin = p.withWorkloads(management.New(p.env, management.Administrator(), parts))
+	p.admin = p.withWorkloads(p.administration(management.New(p.env, management.Administrator(), parts)))
 	for _, part := range []interface {
 		http.Handler
 		Patterns() []string
@@ -125,8 +125,8 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mux.ServeHTTP(w, r)
 }
 
-// Administration is the management API for the operator of the machine, who has every right. It must
-// not be served where others reach it.
+// Administration is the management API for the operator of the machine, who has every right, and beside it what
+// the command applies, exports and examines. It must not be served where others reach it.
 func (p *Provider) Administration() http.Handler { return p.admin }
 
 // hostsOf returns the names of an issuer.

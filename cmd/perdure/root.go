@@ -53,7 +53,7 @@ folder, 4 what is named does not exist, 5 there are differences, or weaknesses.`
 		p.lsCommand(), p.getCommand(), p.historyCommand(), p.startCommand(), p.raiseCommand(),
 		p.suspendCommand(), p.resumeCommand(), p.terminateCommand(), p.cancelCommand(), p.purgeCommand(),
 		p.permissionsCommand(), p.deadLettersCommand(), p.queueCommand(), p.streamCommand(), p.tableCommand(),
-		p.newCommand(), p.devCommand(), p.versionCommand(),
+		p.newCommand(), p.devCommand(), p.versionCommand(), p.identityCommand(),
 		p.usersCommand(), p.rolesCommand(), p.apisCommand(), p.appsCommand(), p.grantsCommand(), p.connectionsCommand(),
 		p.keysCommand(), p.logsCommand(), p.applyCommand(), p.diffCommand(), p.exportCommand(), p.doctorCommand(),
 	)

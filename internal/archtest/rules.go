@@ -85,6 +85,7 @@ var rules = ruleset{
 				"internal/archtest",
 				"auth",
 				"internal/keystore",
+				"internal/doctor",
 			},
 		},
 		{
@@ -150,6 +151,7 @@ var rules = ruleset{
 			packages: []string{
 				"auth/login",
 				"identity",
+				"identity/internal/checks",
 				"identity/internal/directory",
 				"identity/internal/directorytest",
 				"identity/internal/managed",
@@ -220,6 +222,10 @@ var rules = ruleset{
 		{"identity", "identity/internal/people", "the provider wires its parts"},
 		{"identity", "identity/internal/managed", "the provider wires its parts"},
 		{"identity", "identity/internal/management", "the provider wires its parts"},
+		{"identity", "identity/internal/checks", "the provider wires its parts"},
+		{"identity/internal/checks", "identity/internal/directory", "what is weak is found in what the directory knows"},
+		{"identity/internal/checks", "identity/internal/directorytest", "its tests run on a directory"},
+		{"internal/doctor", "internal/keystore", "the ids of master keys are compared"},
 		{"auth", "internal/problem", "a request that is refused is answered by a problem"},
 		{"identity/internal/directorytest", "identity/internal/directory", "the test kit of the directory"},
 		{"identity/internal/managed", "identity/internal/directory", "a part of the provider works with what it knows"},
