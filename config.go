@@ -75,6 +75,11 @@ type Config struct {
 	// Policy is what HTTP functions, handlers and live endpoints require that state
 	// no policy, by Require or Guarded. The zero value states nothing.
 	Policy auth.Policy
+	// TrustedProxies are addresses and networks of the proxies in front of the app, such as
+	// "10.0.0.0/8": in requests from them X-Forwarded-For says who the client is, which limits of
+	// attempts and the audit log go by. Others may write there what they like, and it does
+	// not count.
+	TrustedProxies []string
 	// TrustedOrigins may send requests that change something from a browser,
 	// such as "https://admin.example.com", besides the app's own pages.
 	TrustedOrigins []string
@@ -154,7 +159,8 @@ func (c Config) withDefaults() Config {
 // validate names each field that is wrong, and the mend.
 func (c Config) validate() error {
 	_, _, storeErr := c.store()
-	errs := []error{storeErr, c.validateAccess(), c.DeadLetterWebhook.validate(), c.validateListen()}
+	_, proxiesErr := parseProxies(c.TrustedProxies)
+	errs := []error{storeErr, proxiesErr, c.validateAccess(), c.DeadLetterWebhook.validate(), c.validateListen()}
 	for _, bound := range []struct {
 		field string
 		value int64

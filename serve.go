@@ -119,7 +119,11 @@ func (r *running) openHTTP(p *parts) (err error) {
 	if err != nil {
 		return fmt.Errorf("%w: Hosts, TrustedOrigins: %w", ErrConfig, err)
 	}
-	r.handler = httpapi.Pace(r.handler)
+	trusted, err := parseProxies(c.TrustedProxies)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	r.handler = httpapi.Pace(trusted.handler(r.handler))
 	return nil
 }
 
