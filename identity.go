@@ -19,6 +19,7 @@ import (
 	"github.com/perdure/perdure/internal/keystore"
 	"github.com/perdure/perdure/internal/problem"
 	"github.com/perdure/perdure/internal/unit"
+	"github.com/perdure/perdure/mail"
 )
 
 // openAccess makes what finds out who sends requests, unless the configuration brings it: the app's own
@@ -31,6 +32,25 @@ func (r *running) openAccess(p *parts) error {
 		return r.openForeignLogin()
 	}
 	return nil
+}
+
+// identityMails is the queue of the mails that the provider sends, unless it was given an outbox.
+const identityMails = "perdure-identity-mails"
+
+// addIdentityMails lets the provider's mails leave after the commit of what caused them: somebody who asks
+// must not see by the time it takes whether there is such an account.
+func (r *running) addIdentityMails(p *parts) {
+	if r.config.Identity == nil || r.config.Identity.Mail == nil {
+		return
+	}
+	if _, ok := r.config.Identity.Mail.(*mail.Outbox); ok {
+		return
+	}
+	outbox := mail.NewOutbox(identityMails)
+	c := *r.config.Identity
+	p.add(OnQueue(outbox.Queue(), outbox.Deliver(c.Mail)), nil)
+	c.Mail = outbox
+	r.config.Identity = &c
 }
 
 // openIdentity makes the app's own provider.

@@ -111,6 +111,7 @@ func (r *running) open(p *parts) (err error) {
 	if err := r.openStores(); err != nil {
 		return err
 	}
+	r.addIdentityMails(p)
 	if err := r.openEngine(p); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -136,7 +137,8 @@ func hostsOf(issuer *url.URL) []string {
 	}
 	var hosts []string
 	for _, name := range []string{"localhost", "127.0.0.1", "::1"} {
-		hosts = append(hosts, net.JoinHostPort(name, issuer.Port()))
+		host := net.JoinHostPort(name, issuer.Port())
+		hosts = append(hosts, strings.TrimSuffix(host, ":")) // without a port it is that of the scheme
 	}
 	return hosts
 }
