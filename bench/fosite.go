@@ -46,7 +46,7 @@ func newFositeSession(issuer, subject string) *fositeSession {
 	id.Subject, id.Claims.Subject, id.Claims.Issuer = subject, subject, issuer
 	return &fositeSession{
 		JWTSession: &oauth2.JWTSession{
-			JWTClaims: &fositejwt.JWTClaims{Issuer: issuer, Subject: subject, Audience: []string{perdureAudience}},
+			JWTClaims: &fositejwt.JWTClaims{Issuer: issuer, Subject: subject},
 			JWTHeader: &fositejwt.Headers{Extra: map[string]any{"kid": verifyKeyID}},
 			Subject:   subject,
 		},
@@ -165,6 +165,9 @@ func (e *fositeEndpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for _, scope := range request.GetRequestedScopes() {
 		request.GrantScope(scope)
 	}
+	for _, audience := range request.GetRequestedAudience() {
+		request.GrantAudience(audience)
+	}
 	response, err := e.provider.NewAccessResponse(ctx, request)
 	if err != nil {
 		e.provider.WriteAccessError(ctx, w, request, err)
@@ -177,7 +180,7 @@ func (e *fositeEndpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func fositeSignIn(endpoint http.Handler, secret string) (string, error) {
 	form := url.Values{
 		"grant_type": {"password"}, "client_id": {fositeClient}, "client_secret": {secret},
-		"username": {fositeUser}, "password": {secret}, "scope": {"openid offline_access"},
+		"username": {fositeUser}, "password": {secret}, "scope": {"openid offline_access"}, "audience": {perdureAudience},
 	}
 	r := httptest.NewRequest(http.MethodPost, "/token", strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")

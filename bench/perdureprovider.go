@@ -42,9 +42,6 @@ func servePerdure(ctx context.Context, s serving) (*offer, error) {
 		return nil, err
 	}
 	context.AfterFunc(ctx, func() { _ = app.Stop(context.Background()) })
-	if err := signBy(ctx, data, s.Algorithm); err != nil {
-		return nil, fmt.Errorf("choose %s: %w", s.Algorithm, err)
-	}
 	text, err := os.ReadFile(filepath.Join(data, identity.DemoFile))
 	if err != nil {
 		return nil, err
@@ -52,6 +49,9 @@ func servePerdure(ctx context.Context, s serving) (*offer, error) {
 	var accounts identity.DemoAccounts
 	if err := json.Unmarshal(text, &accounts); err != nil {
 		return nil, err
+	}
+	if err := signBy(ctx, data, accounts.Client.ClientID, s.Algorithm); err != nil {
+		return nil, fmt.Errorf("choose %s: %w", s.Algorithm, err)
 	}
 	base := strings.TrimSuffix(accounts.Issuer, "/")
 	o := &offer{
@@ -73,8 +73,9 @@ func servePerdure(ctx context.Context, s serving) (*offer, error) {
 	return o, nil
 }
 
-// signBy chooses what signs the tokens for the API, by the management API on the socket in the data folder.
-func signBy(ctx context.Context, data, alg string) error {
+// signBy chooses what signs the access tokens for the API and the ID tokens for the client, by the management API on the
+// socket in the data folder.
+func signBy(ctx context.Context, data, clientID, alg string) error {
 	client := control.NewClient(data)
 	const path = "identity/api/v2/resource-servers"
 	var apis []struct{ ID string }
@@ -84,5 +85,9 @@ func signBy(ctx context.Context, data, alg string) error {
 	if len(apis) != 1 {
 		return fmt.Errorf("there are %d APIs %q", len(apis), perdureAudience)
 	}
-	return client.Do(ctx, http.MethodPatch, path+"/"+apis[0].ID, nil, map[string]string{"signing_alg": alg}, nil)
+	if err := client.Do(ctx, http.MethodPatch, path+"/"+apis[0].ID, nil, map[string]string{"signing_alg": alg}, nil); err != nil {
+		return err
+	}
+	return client.Do(ctx, http.MethodPatch, "identity/api/v2/clients/"+clientID, nil,
+		map[string]any{"jwt_configuration": map[string]string{"alg": alg}}, nil)
 }

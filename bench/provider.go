@@ -134,8 +134,9 @@ func (e *provider) refresh(ctx context.Context, signIn int) (string, error) {
 		return "", err
 	case answer.RefreshToken == "" || answer.RefreshToken == used:
 		return "", errors.New("the refresh token was not rotated")
-	case answer.IDToken == "":
-		return "", errors.New("no ID token came with the access token")
+	}
+	if err := checkJWT(answer.IDToken, e.deps.variant.Algorithm); err != nil {
+		return "", fmt.Errorf("ID token: %w", err)
 	}
 	e.newest[signIn] = answer.RefreshToken
 	return answer.AccessToken, nil

@@ -33,7 +33,7 @@ func measureTokens(ctx context.Context, s *session) (row, error) {
 			if err != nil {
 				return err
 			}
-			return s.checkAlgorithm(token)
+			return checkJWT(token, s.task.Variant.Algorithm)
 		})
 	})
 }
@@ -52,7 +52,7 @@ func measureRefresh(ctx context.Context, s *session) (row, error) {
 				if err != nil {
 					return fmt.Errorf("sign-in %d, rotation %d: %w", client, i, err)
 				}
-				if err := s.checkAlgorithm(token); err != nil {
+				if err := checkJWT(token, s.task.Variant.Algorithm); err != nil {
 					return err
 				}
 				samples[client*rotations+i] = time.Since(begin)
@@ -88,17 +88,16 @@ func (s *session) measureIssuing(ctx context.Context, clients int, get func(n in
 	return result, ctx.Err()
 }
 
-// checkAlgorithm sees that a token is a JWT that is signed by the algorithm that is measured: opaque tokens are
-// cheaper.
-func (s *session) checkAlgorithm(token string) error {
+// checkJWT sees that a token is a JWT that is signed by the algorithm that is measured: opaque tokens are cheaper.
+func checkJWT(token, alg string) error {
 	first, rest, _ := strings.Cut(token, ".")
 	text, err := base64.RawURLEncoding.DecodeString(first)
 	var header struct{ Alg string }
 	if err == nil {
 		err = json.Unmarshal(text, &header)
 	}
-	if err != nil || header.Alg != s.task.Variant.Algorithm || strings.Count(rest, ".") != 1 {
-		return fmt.Errorf("the engine returned %.40q, expected a JWT signed by %s", token, s.task.Variant.Algorithm)
+	if err != nil || header.Alg != alg || strings.Count(rest, ".") != 1 {
+		return fmt.Errorf("the engine returned %.40q, expected a JWT signed by %s", token, alg)
 	}
 	return nil
 }
