@@ -74,7 +74,7 @@ func (e Environment) Compare(other Environment) (all []Finding) {
 			all = append(all, Finding{check, severity, subject, reason, mend})
 		}
 	}
-	pairs(e.Files, other.Files, "shared-file", Critical, "the file is the same in both environments: one was copied from the other", "remove it in one of them, which makes a new one; a keyring goes with its whole folder")
+	pairs(e.Files, other.Files, "shared-file", Critical, "the file is the same in both environments: one was copied from the other", "make one of the folders anew, and apply an export of what it had")
 	pairs(e.Secrets, other.Secrets, "shared-secret", Critical, "the application has the same secret or key in both environments", "perdure apps rotate-secret in one of them, or another key")
 	pairs(e.Upstreams, other.Upstreams, "shared-upstream", Warning, "the connection is the same client of its issuer in both environments, by the same secret", "register a client for each environment")
 	return all
