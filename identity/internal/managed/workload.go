@@ -82,11 +82,7 @@ func (e *Endpoints) Workloads(endpoint string, standard func(context.Context) (*
 // refuse answers by a problem.
 func (e *Endpoints) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var p *problem.Error
-	switch {
-	case errors.As(err, &p):
-	case errors.Is(err, directory.ErrNotFound):
-		p = problem.New(http.StatusNotFound, err.Error())
-	default:
+	if !errors.As(err, &p) {
 		e.env.Log.ErrorContext(r.Context(), "a workload could not be changed", "error", err)
 		p = problem.New(http.StatusInternalServerError, "the request could not be handled")
 	}
@@ -171,7 +167,7 @@ func (e *Endpoints) find(ctx context.Context, name string) (*directory.ManagedId
 			return identity, err
 		}
 	}
-	return nil, fmt.Errorf("managed identity %.80q: %w", name, directory.ErrNotFound)
+	return nil, problem.New(http.StatusNotFound, fmt.Sprintf("there is no managed identity %.80q", name))
 }
 
 // end ends a workload. One that has ended is no error.

@@ -124,6 +124,28 @@ func (s *shop) managed(t *testing.T, name string, more map[string]any) (objectID
 	return m["id"].(string), m["client_id"].(string)
 }
 
+// identity returns the ids of the managed identity of a name, as the command lists it.
+func (s *shop) identity(t *testing.T, name string) (objectID, clientID string) {
+	t.Helper()
+	out, err := s.perdure(t, "identity", "list", "--json").Output()
+	must(t, err)
+	var page struct {
+		Items []struct {
+			ID     string `json:"id"`
+			Client string `json:"client_id"`
+			Name   string `json:"name"`
+		} `json:"items"`
+	}
+	must(t, json.Unmarshal(out, &page))
+	for _, one := range page.Items {
+		if one.Name == name {
+			return one.ID, one.Client
+		}
+	}
+	t.Fatalf("there is no managed identity %q: %s", name, out)
+	return "", ""
+}
+
 // grant gives permissions of the app's API to a managed identity.
 func (s *shop) grant(t *testing.T, objectID string, permissions ...string) {
 	t.Helper()

@@ -26,17 +26,9 @@ func TestManagedIdentity(t *testing.T) {
 	t.Parallel()
 	onLinux(t)
 	s := openShop(t)
-	out, err := s.perdure(t, "identity", "list", "--json").Output()
-	must(t, err)
-	var page struct{ Items []map[string]any }
-	must(t, json.Unmarshal(out, &page))
-	list := page.Items
-	if len(list) != 1 || list[0]["name"] != "Orders" || list[0]["is_system"] != true {
-		t.Fatalf("the app has the identities %s, want one named after it", out)
-	}
-	system := list[0]["id"].(string)
+	system, _ := s.identity(t, "Orders")
 	sharedID, sharedClient := s.managed(t, "Shared", nil)
-	out, err = s.perdure(t, "identity", "grant", "Shared", api, "read:orders", "--role", "clerk").CombinedOutput()
+	out, err := s.perdure(t, "identity", "grant", "Shared", api, "read:orders", "--role", "clerk").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
