@@ -1,4 +1,4 @@
-// Command bench gives the same durable work to Perdure and to its peers and prints one JSON line per result on
+// Command bench gives the same work to Perdure and to its peers and prints one JSON line per result on
 // standard output. README.md says how to run it and what each number means.
 package main
 

@@ -47,7 +47,7 @@ func workloads() []workload {
 		{name: "waiting", needs: workflows, sizes: func(p peer) []int { return []int{p.waitingN} }, measure: measureWaiting},
 		{name: "queue", needs: queued, sizes: size(20_000), measure: measureMessages},
 		{name: "stream", needs: streamed, sizes: size(20_000), measure: measureMessages},
-		{name: "verify", needs: verified, sizes: size(20_000), variants: verifyVariants, measure: measureVerify},
+		{name: "verify", needs: verified, sizes: size(10_000), variants: verifyVariants, measure: measureVerify},
 		{name: "tokens", needs: issued, sizes: size(2000), variants: algorithms("RS256", "ES256"), measure: measureTokens},
 		{name: "refresh", needs: refreshed, sizes: size(2000), variants: algorithms("ES256"), measure: measureRefresh},
 	}
