@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -254,6 +255,12 @@ func (p *Provider) makeAccount(ctx context.Context, a *account) (made accountMad
 			return made, err
 		}
 		roles = append(roles, role.ID)
+	}
+	gains := slices.ContainsFunc(roles, func(id string) bool { return !slices.Contains(user.RoleIDs, id) })
+	if !made.Created && gains && !user.EmailVerified {
+		// Somebody else may have signed up with the address, to wait for just this.
+		return made, &directory.FieldError{Field: "email", Detail: fmt.Sprintf(
+			"there is an account already, and nobody has proven that its address is theirs; if you know whose it is: perdure roles assign %s '%s'", a.Roles[0], user.ID)}
 	}
 	if err := p.env.AssignRoles(ctx, directory.Command, user.ID, directory.KindUser, roles...); err != nil {
 		return made, err

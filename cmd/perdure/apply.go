@@ -11,6 +11,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 )
 
 // maxDocument bounds a document that is read, in bytes, as the provider does.
@@ -201,7 +202,13 @@ secrets in it, and nothing that belongs to the system.`,
 			if err := p.ask(ctx, http.MethodGet, providerPath+"export", query, nil, &answer); err != nil {
 				return err
 			}
-			return p.show(answer, func() { fmt.Fprint(p.out, answer.Document) }) // YAML escapes what a terminal could take for a command
+			return p.show(answer, func() {
+				if f, ok := p.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+					p.lines(answer.Document)
+					return
+				}
+				fmt.Fprint(p.out, answer.Document) // to a file, as it is
+			})
 		}),
 	}
 	cmd.Flags().BoolVar(&users, "users", false, "also the users who have passwords here, without these")
