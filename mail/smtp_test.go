@@ -130,7 +130,7 @@ func TestFailures(t *testing.T) {
 			{smtptest.Answer(550, "no such user"), about, "no such user"},
 			{smtptest.Answer(554, "spam: "+strings.Repeat("x", 400)), about, "xxx"},
 			{smtptest.Answer(535, "bad credentials"), false, "bad credentials"},
-			{smtptest.Drop, false, ""},
+			{smtptest.ErrDrop, false, ""},
 		} {
 			t.Run(fmt.Sprintf("%s %v", stage, c.fault)[:12], func(t *testing.T) {
 				t.Parallel()
@@ -295,7 +295,7 @@ func TestSilentServer(t *testing.T) {
 			}
 			<-closed
 
-			address, closed = rawServer(t, append(script, "", "")...)
+			address, _ = rawServer(t, append(script, "", "")...)
 			if sender, err = mail.NewSMTP(mail.SMTPConfig{Address: address, From: "a@b.example", TLS: mail.TLSNone}); err != nil {
 				t.Fatal(err)
 			}

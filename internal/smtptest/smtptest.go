@@ -32,8 +32,8 @@ const (
 	Data  Stage = "data" // when all of it has come
 )
 
-// Drop is the fault that closes the connection.
-var Drop = errors.New("smtptest: connection dropped")
+// ErrDrop is the fault that closes the connection.
+var ErrDrop = errors.New("smtptest: connection dropped")
 
 // Answer is the fault that answers with a code.
 func Answer(code int, text string) error {
@@ -147,7 +147,7 @@ func (s *session) fault(at Stage) error {
 		return nil
 	}
 	err := s.server.options.Fault(at)
-	if errors.Is(err, Drop) {
+	if errors.Is(err, ErrDrop) {
 		_ = s.conn.Conn().Close()
 	}
 	return err

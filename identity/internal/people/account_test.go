@@ -78,7 +78,7 @@ func TestTOTP(t *testing.T) {
 	}
 
 	third := a.browser(t)
-	p = third.login(ada, right)
+	third.login(ada, right)
 	p = third.get("/u/recovery")
 	third.submit(p, "/u/recovery", "code", "AAAA-AAAA-AAAA-AAAA").want(t, http.StatusUnauthorized, "not right")
 	third.submit(p, "/u/recovery", "code", strings.ToLower(codes[3])).want(t, http.StatusOK, "9 left")

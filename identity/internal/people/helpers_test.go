@@ -276,6 +276,7 @@ func (a *app) link(t testing.TB, to string) string {
 	m := a.Inbox.Last(to)
 	if m == nil {
 		t.Fatalf("there is no mail to %s", to)
+		return ""
 	}
 	for _, word := range strings.Fields(m.Text) {
 		if path, ok := strings.CutPrefix(word, directorytest.Issuer); ok {
