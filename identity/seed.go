@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 
 	"github.com/perdure/perdure/identity/internal/directory"
@@ -89,17 +90,20 @@ func (p *Provider) seedAPI(ctx context.Context) error {
 	for _, name := range slices.Compact(names) {
 		all = append(all, directory.Permission{Value: name})
 	}
-	_, err := p.env.PublishPermissions(ctx, p.options.API.Identifier, p.options.API.Name, all)
-	return err
+	if _, err := p.env.PublishPermissions(ctx, p.options.API.Identifier, p.options.API.Name, all); err != nil {
+		return err
+	}
+	return p.env.MarkOwn(ctx, p.options.API.Identifier)
 }
 
 func (p *Provider) seedRoles(ctx context.Context) error {
 	for _, r := range p.options.Roles {
-		_, err := p.env.RoleByName(ctx, r.Name)
+		role, err := p.env.RoleByName(ctx, r.Name)
 		if !errors.Is(err, directory.ErrNotFound) {
 			if err != nil {
 				return err
 			}
+			p.tellLacking(ctx, role, r.Permissions)
 			continue
 		}
 		_, err = p.env.CreateRole(ctx, directory.Itself, &directory.Role{
@@ -110,6 +114,18 @@ func (p *Provider) seedRoles(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// tellLacking says which permissions a role was given in the code after the role was made. They are not
+// added: an administrator may have taken them away.
+func (p *Provider) tellLacking(ctx context.Context, role *directory.Role, wanted []string) {
+	lacking := slices.DeleteFunc(slices.Clone(wanted), func(name string) bool {
+		return slices.Contains(role.Permissions, directory.APIPermission{API: p.options.API.Identifier, Name: name})
+	})
+	if len(lacking) > 0 {
+		p.env.Log.LogAttrs(ctx, slog.LevelInfo, "a role is as it was made or changed, without permissions that Identity.Roles names: perdure roles grant adds them",
+			slog.String("role", role.Name), slog.Any("lacks", lacking))
+	}
 }
 
 func permissionsAt(api string, names []string) []directory.APIPermission {
@@ -134,12 +150,19 @@ func (p *Provider) seedAdministrators(ctx context.Context) error {
 	role, err := p.env.RoleByName(ctx, administrators)
 	if errors.Is(err, directory.ErrNotFound) {
 		_, err = p.env.CreateRole(ctx, directory.Itself, &directory.Role{
-			Name: administrators, Description: "Administers users, applications and rights, and manages the app", Permissions: wanted,
+			Name: administrators, Description: "Administers users, applications and rights, and manages the app",
+			Permissions: wanted, System: true,
 		})
 		return err
 	}
 	if err != nil {
 		return err
+	}
+	if !role.System {
+		mark := func(r *directory.Role) error { r.System = true; return nil }
+		if err := directory.Roles.Update(ctx, directory.Key(role.ID), mark); err != nil {
+			return err
+		}
 	}
 	missing := slices.DeleteFunc(wanted, func(one directory.APIPermission) bool { return slices.Contains(role.Permissions, one) })
 	if len(missing) == 0 {

@@ -33,7 +33,10 @@ type API struct {
 	// (RFC 7662), besides the one that a token was issued to.
 	Introspectors []string `json:"introspectors,omitempty"`
 	// System marks the management API, which cannot be deleted.
-	System    bool      `json:"is_system"`
+	System bool `json:"is_system"`
+	// Own marks the API of the app's functions, which cannot be deleted either: it would be there again after
+	// the next start, and the rights that roles and applications had would not.
+	Own       bool      `json:"is_own,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 }
 

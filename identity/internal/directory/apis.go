@@ -115,7 +115,7 @@ func (e *Env) UpdateAPI(ctx context.Context, by Actor, id string, fn func(*API) 
 		if a.Identifier != old.Identifier {
 			return invalid("identifier", "it never changes: tokens and grants name it; make another API")
 		}
-		a.ID, a.CreatedAt, a.System = old.ID, old.CreatedAt, old.System
+		a.ID, a.CreatedAt, a.System, a.Own = old.ID, old.CreatedAt, old.System, old.Own
 		if err := checkAPI(a); err != nil {
 			return err
 		}
@@ -150,7 +150,7 @@ func (e *Env) DeleteAPI(ctx context.Context, by Actor, id string) error {
 	if err != nil {
 		return err
 	}
-	if a.System {
+	if a.System || a.Own {
 		return fmt.Errorf("API %q: %w", a.Identifier, ErrSystem)
 	}
 	if err := e.dropPermissions(ctx, a.Identifier, func(string) bool { return true }); err != nil {
@@ -250,6 +250,24 @@ func (e *Env) PublishPermissions(ctx context.Context, identifier, name string, p
 		a.Permissions = merged
 		return nil
 	})
+}
+
+// MarkOwn marks an API as that of the app's functions, and no other one: an app may have been given another
+// identifier since.
+func (e *Env) MarkOwn(ctx context.Context, identifier string) error {
+	for row, err := range APIs.Scan(ctx, "") {
+		if err != nil {
+			return err
+		}
+		is := row.Value.Identifier == identifier
+		if is == row.Value.Own {
+			continue
+		}
+		if err := APIs.Update(ctx, Key(row.Value.ID), func(a *API) error { a.Own = is; return nil }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // mergePermissions adds permissions to those there are, and takes over descriptions.

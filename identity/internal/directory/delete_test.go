@@ -2,6 +2,7 @@ package directory_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -9,6 +10,56 @@ import (
 	"github.com/perdure/perdure/identity/internal/directory"
 	"github.com/perdure/perdure/identity/internal/directorytest"
 )
+
+// What an app makes again at each start is not deleted: the rights of people would not come back with it.
+func TestWhatTheAppNeedsIsNotDeleted(t *testing.T) {
+	t.Parallel()
+	w := directorytest.New(t)
+	own := w.NewAPI(t, api, "read:x")
+	role := w.NewRole(t, "administrator", api, "read:x")
+	w.Do(t, func(ctx context.Context) error {
+		if err := directory.Roles.Update(ctx, directory.Key(role.ID), func(r *directory.Role) error { r.System = true; return nil }); err != nil {
+			return err
+		}
+		return w.MarkOwn(ctx, api)
+	})
+	for name, fn := range map[string]func(context.Context) error{
+		"role": func(ctx context.Context) error { return w.DeleteRole(ctx, directory.Command, role.ID) },
+		"name of role": func(ctx context.Context) error {
+			_, err := w.UpdateRole(ctx, directory.Command, role.ID, func(r *directory.Role) error { r.Name, r.System = "x", false; return nil })
+			return err
+		},
+		"API": func(ctx context.Context) error { return w.DeleteAPI(ctx, directory.Command, own.ID) },
+	} {
+		if err := w.Unit(t.Context(), fn); !errors.Is(err, directory.ErrSystem) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	w.Do(t, func(ctx context.Context) error {
+		doc, err := directory.ParseDocument([]byte("prune: [roles, apis]"))
+		if err != nil {
+			return err
+		}
+		if _, err := w.Apply(ctx, directory.Command, doc); err != nil {
+			return err
+		}
+		if _, err := w.Role(ctx, role.ID); err != nil {
+			t.Error(err)
+		}
+		if _, err := w.API(ctx, own.ID); err != nil {
+			t.Error(err)
+		}
+		return nil
+	})
+	// The app has another API now.
+	w.NewAPI(t, "urn:another", "read:x")
+	w.Do(t, func(ctx context.Context) error {
+		if err := w.MarkOwn(ctx, "urn:another"); err != nil {
+			return err
+		}
+		return w.DeleteAPI(ctx, directory.Command, own.ID)
+	})
+}
 
 func TestRoleWithManyMembersIsDeletedInPieces(t *testing.T) {
 	t.Parallel()

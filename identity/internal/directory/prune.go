@@ -25,7 +25,7 @@ func (a *applying) prune(ctx context.Context) error {
 			})
 		}},
 		{kindRole, func(ctx context.Context) error {
-			return drop(ctx, a, kindRole, Roles, a.DeleteRole, func(r *Role) (id, name string, keep bool) { return r.ID, r.Name, false })
+			return drop(ctx, a, kindRole, Roles, a.DeleteRole, func(r *Role) (id, name string, keep bool) { return r.ID, r.Name, r.System })
 		}},
 		{kindGrant, func(ctx context.Context) error {
 			return drop(ctx, a, kindGrant, ClientGrants, a.DeleteClientGrant, func(g *ClientGrant) (id, name string, keep bool) {
@@ -47,7 +47,7 @@ func (a *applying) prune(ctx context.Context) error {
 			})
 		}},
 		{kindAPI, func(ctx context.Context) error {
-			return drop(ctx, a, kindAPI, APIs, a.DeleteAPI, func(r *API) (id, name string, keep bool) { return r.ID, r.Identifier, r.System })
+			return drop(ctx, a, kindAPI, APIs, a.DeleteAPI, func(r *API) (id, name string, keep bool) { return r.ID, r.Identifier, r.System || r.Own })
 		}},
 	}
 	for _, s := range steps {

@@ -12,7 +12,10 @@ type Role struct {
 	Name        string          `json:"name"`
 	Description string          `json:"description,omitempty"`
 	Permissions []APIPermission `json:"permissions,omitempty"`
-	CreatedAt   time.Time       `json:"created_at"`
+	// System marks the role of administrators, which cannot be deleted or renamed: those who have it would
+	// be locked out.
+	System    bool      `json:"is_system,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
 }
 
 // Roles are the roles, by id.

@@ -56,13 +56,16 @@ func (e *Env) UpdateRole(ctx context.Context, by Actor, id string, fn func(*Role
 		if err := fn(r); err != nil {
 			return err
 		}
-		r.ID, r.CreatedAt = old.ID, old.CreatedAt
+		r.ID, r.CreatedAt, r.System = old.ID, old.CreatedAt, old.System
 		r.Permissions = sortedPermissions(r.Permissions)
 		if err := e.checkRole(ctx, r); err != nil {
 			return err
 		}
 		if r.Name == old.Name {
 			return nil
+		}
+		if r.System {
+			return fmt.Errorf("the name of the role %q: %w", old.Name, ErrSystem)
 		}
 		if err := claim(ctx, NameOfRole, r.Name, r.ID); err != nil {
 			return fmt.Errorf("role %q: %w", r.Name, err)
@@ -102,6 +105,9 @@ func (e *Env) DeleteRole(ctx context.Context, by Actor, id string) error {
 	r, err := e.Role(ctx, id)
 	if err != nil {
 		return err
+	}
+	if r.System {
+		return fmt.Errorf("role %q: %w", r.Name, ErrSystem)
 	}
 	if err := Roles.Delete(ctx, Key(id)); err != nil {
 		return err
