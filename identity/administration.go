@@ -68,7 +68,7 @@ func (p *Provider) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		{errors.As(err, &large), http.StatusRequestEntityTooLarge},
 	} {
 		if known.is {
-			status, detail = known.status, err.Error()
+			status, detail = known.status, strings.ReplaceAll(err.Error(), ": perdure: ", ": ")
 			break
 		}
 	}

@@ -198,15 +198,16 @@ func TestDocumentFaults(t *testing.T) {
 	t.Parallel()
 	w := directorytest.New(t)
 	for text, want := range map[string]string{
-		"roles:\n  - name: a\n    nmae: b\n": "line 3: field nmae not found",
-		"roles: 3":                           "line 1",
+		"roles:\n  - name: a\n    nmae: b\n": `document: line 3: field "nmae" is not known here`,
+		"roles: 3":                           "document: line 1: !!int `3` does not fit here",
+		"rolez: []\nuserz: []\n":             `line 1: field "rolez" is not known here; line 2: field "userz" is`,
 		"roles: [":                           "line",
 		"roles: []\n---\nroles: []\n":        "second document",
 		"prune: [sessions]":                  "none of",
 		"roles: [{name: a}, {name: a}]":      "roles[1]: name: \"a\" is there twice",
 		"roles: [{name: a, permissions: {https://x/: [y]}}]":         `there is no API "https://x/"`,
 		"users: [{email: a@example.org, roles: [none]}]":             `there is no role "none"`,
-		"users: [{email: a@example.org, password: x}]":               "field password not found",
+		"users: [{email: a@example.org, password: x}]":               `field "password" is not known here`,
 		"client_grants: [{application: none, audience: x}]":          `there is no application "none"`,
 		"applications: [{name: a, callbacks: ['javascript:x()']}]":   "callbacks[0]",
 		"users: [{email: a@example.org, app_metadata: {a: {1: 2}}}]": "app_metadata",

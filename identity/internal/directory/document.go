@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -169,7 +170,7 @@ func ParseDocument(data []byte) (*Document, error) {
 	dec.KnownFields(true)
 	doc := &Document{}
 	if err := dec.Decode(doc); err != nil && !errors.Is(err, io.EOF) {
-		return nil, invalid("document", "%s", strings.TrimPrefix(fmt.Sprint(err), "yaml: "))
+		return nil, invalid("document", "%s", yamlReason(err))
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, invalid("document", "there is a second document behind ---; one file has one")
@@ -190,6 +191,27 @@ func ParseDocument(data []byte) (*Document, error) {
 	return doc, checkEach("prune", doc.Prune, 7, func(field, s string) error {
 		return checkOneOf(field, s, Kinds()...)
 	})
+}
+
+// The decoder of YAML names types of Go, which say nothing to who wrote the document.
+var (
+	unknownField = regexp.MustCompile(`field (.*) not found in type \S+`)
+	unfitValue   = regexp.MustCompile("cannot unmarshal (.*) into \\S+")
+)
+
+// yamlReason says in one line what is wrong with a document.
+func yamlReason(err error) string {
+	reason := strings.TrimPrefix(err.Error(), "yaml: ")
+	if wrong := new(yaml.TypeError); errors.As(err, &wrong) {
+		reason = strings.TrimPrefix(reason, "unmarshal errors:\n")
+		lines := strings.Split(reason, "\n")
+		for i, line := range lines {
+			line = unknownField.ReplaceAllString(strings.TrimSpace(line), `field "$1" is not known here`)
+			lines[i] = unfitValue.ReplaceAllString(line, "$1 does not fit here")
+		}
+		reason = strings.Join(lines, "; ")
+	}
+	return reason
 }
 
 // readKeys makes Keys of PublicKeys.

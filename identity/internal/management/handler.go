@@ -91,7 +91,11 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) (*answer, error)
 	who, err := h.guard.Authenticate(r)
 	switch {
 	case errors.Is(err, auth.ErrUnauthenticated):
-		return nil, fail(http.StatusUnauthorized, "invalid_token", "Invalid token")
+		message := "Invalid token"
+		if why := new(auth.TokenError); errors.As(err, &why) {
+			message += ": " + why.Reason
+		}
+		return nil, fail(http.StatusUnauthorized, "invalid_token", "%s", message)
 	case err != nil:
 		return nil, err
 	case who == nil:

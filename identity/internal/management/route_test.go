@@ -101,7 +101,7 @@ func TestCallers(t *testing.T) {
 		want                string
 	}{
 		{"", "GET", "/api/v2/users", 401, "Missing authentication"},
-		{"bad", "GET", "/api/v2/users", 401, "Invalid token"},
+		{"bad", "GET", "/api/v2/users", 401, "Invalid token: the token is bad"},
 		{"broken", "GET", "/api/v2/users", 500, "internal_error"},
 		{"", "GET", "/api/v2/nothing", 401, ""},
 		{"read:users", "GET", "/api/v2/nothing", 404, "not_found"},

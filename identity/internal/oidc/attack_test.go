@@ -3,6 +3,7 @@ package oidc_test
 import (
 	"context"
 	"fmt"
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -222,6 +223,10 @@ func TestRedirectTricks(t *testing.T) {
 			}
 			if !c.good && (a.status != http.StatusBadRequest || a.header.Get("Location") != "") {
 				t.Errorf("%s to %.80q: %d %q, want an error page", c.app.Name, uri, a.status, a.header.Get("Location"))
+			}
+			named := strings.Contains(html.UnescapeString(a.body), "<code>"+uri[:min(len(uri), 300)])
+			if !c.good && !named && uri != "" && !strings.Contains(uri, "\x00") {
+				t.Errorf("%s to %.80q: the page does not name the address: %s", c.app.Name, uri, a.body)
 			}
 		}
 	}

@@ -25,7 +25,7 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 		p.faulty(w, r, err)
 		return
 	case !redirects(app.Callbacks, app.Type == "native", r.Form.Get("redirect_uri")):
-		p.errorPage(w, http.StatusBadRequest, "The application that sent you here asks to be answered at an address that is not registered for it.")
+		p.unregistered(w, r, app, r.Form.Get("redirect_uri"))
 		return
 	}
 	req, refused := parseAuthRequest(app, r.Form, p.env.Now())

@@ -3,6 +3,9 @@ package oidc
 import (
 	"html/template"
 	"net/http"
+	"strings"
+
+	"github.com/perdure/perdure/identity/internal/directory"
 )
 
 // pageStyle is the style of the package's pages; pageStyleDigest, which a test keeps right, allows it
@@ -22,7 +25,25 @@ const (
 )
 
 var errorPage = template.Must(template.New("error").Parse(pageHead + `<p>{{.Text}}</p>
-` + pageFoot))
+{{with .Address}}<p>The address: <code>{{.}}</code></p>
+{{end}}` + pageFoot))
+
+// unregistered tells that an application asks for answers at an address that is not registered for it. The page
+// and the log name the address: most often a developer has just mistyped it, and sees only here what was sent.
+func (p *Provider) unregistered(w http.ResponseWriter, r *http.Request, app *directory.Application, uri string) {
+	if len(uri) > maxShownAddress {
+		uri = strings.ToValidUTF8(uri[:maxShownAddress], "") + "…"
+	}
+	p.env.Log.InfoContext(r.Context(), "a redirect URI is not registered for the application: its callbacks have to have it, letter by letter",
+		"client_id", app.ClientID, "redirect_uri", uri)
+	p.page(w, http.StatusBadRequest, errorPage, map[string]string{
+		"Title": "This did not work", "Address": uri,
+		"Text": "The application that sent you here asks to be answered at an address that is not registered for it.",
+	})
+}
+
+// maxShownAddress bounds what a stranger can write into the log and onto the page, in bytes.
+const maxShownAddress = 300
 
 // errorPage tells the user of an error that no application is told of.
 func (p *Provider) errorPage(w http.ResponseWriter, status int, text string) {
