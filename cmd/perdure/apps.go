@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -38,7 +39,7 @@ func (p *program) appsCommand() *cobra.Command {
 
 APP is a client id or a name.`,
 	}
-	cmd.AddCommand(p.appsList(), p.appsShow(), p.appsCreate(), p.appsDelete(), p.appsRotateSecret())
+	cmd.AddCommand(p.appsList(), p.appsShow(), p.appsCreate(), p.appsUpdate(), p.appsDelete(), p.appsRotateSecret())
 	return cmd
 }
 
@@ -82,44 +83,83 @@ func (p *program) appsShow() *cobra.Command {
 	}
 }
 
-func (p *program) appsCreate() *cobra.Command {
-	var (
-		kind, method, description                string
-		callbacks, logouts, origins, grantsTypes []string
-		thirdParty                               bool
-	)
-	cmd := &cobra.Command{
-		Use: "create NAME", Short: "Make an application; its secret is printed, once", Args: exactly(1),
-		RunE: runs(func(ctx context.Context, args []string) error {
-			body := map[string]any{"name": args[0], "app_type": kind, "is_first_party": !thirdParty}
-			for member, value := range map[string]string{"token_endpoint_auth_method": method, "description": description} {
-				if value != "" {
-					body[member] = value
-				}
-			}
-			for member, values := range map[string][]string{
-				"callbacks": callbacks, "allowed_logout_urls": logouts, "web_origins": origins, "grant_types": grantsTypes,
-			} {
-				if len(values) > 0 {
-					body[member] = values
-				}
-			}
-			var made whole[application]
-			if err := p.manage(ctx, http.MethodPost, "clients", nil, body, &made); err != nil {
-				return err
-			}
-			return p.show(made, func() { p.credentials(&made.V) })
-		}),
+// appFlags are what is said about an application.
+type appFlags struct {
+	kind, method, description               string
+	callbacks, logouts, origins, grantTypes []string
+	thirdParty                              bool
+}
+
+func (f *appFlags) add(cmd *cobra.Command, replaces string) {
+	set := cmd.Flags()
+	set.StringVar(&f.method, "auth-method", "", "client_secret_post, client_secret_basic or none; by default what suits the type")
+	set.StringVar(&f.description, "description", "", "what the application is for")
+	set.StringSliceVar(&f.callbacks, "callback", nil, "URLs that users come back to"+replaces)
+	set.StringSliceVar(&f.logouts, "logout-url", nil, "URLs that users come to after they have signed out"+replaces)
+	set.StringSliceVar(&f.origins, "origin", nil, "web origins that may call the provider from a browser"+replaces)
+	set.StringSliceVar(&f.grantTypes, "grant-type", nil, "grant types, by their names in OAuth 2.0; by default what suits the type"+replaces)
+	set.BoolVar(&f.thirdParty, "third-party", false, "ask users for consent: the application is somebody else's")
+}
+
+// body is what was said, for the management API.
+func (f *appFlags) body(cmd *cobra.Command) map[string]any {
+	body := map[string]any{}
+	for flag, member := range map[string]struct {
+		name  string
+		value any
+	}{
+		"auth-method": {"token_endpoint_auth_method", f.method}, "description": {"description", f.description},
+		"callback": {"callbacks", f.callbacks}, "logout-url": {"allowed_logout_urls", f.logouts}, "origin": {"web_origins", f.origins},
+		"grant-type": {"grant_types", f.grantTypes}, "third-party": {"is_first_party", !f.thirdParty},
+	} {
+		if cmd.Flags().Changed(flag) {
+			body[member.name] = member.value
+		}
 	}
-	f := cmd.Flags()
-	f.StringVar(&kind, "type", "regular_web", "regular_web, spa, native or non_interactive")
-	f.StringVar(&method, "auth-method", "", "client_secret_post, client_secret_basic or none; by default what suits the type")
-	f.StringVar(&description, "description", "", "what the application is for")
-	f.StringSliceVar(&callbacks, "callback", nil, "URLs that users come back to")
-	f.StringSliceVar(&logouts, "logout-url", nil, "URLs that users come to after they have signed out")
-	f.StringSliceVar(&origins, "origin", nil, "web origins that may call the provider from a browser")
-	f.StringSliceVar(&grantsTypes, "grant-type", nil, "grant types, by their names in OAuth 2.0; by default what suits the type")
-	f.BoolVar(&thirdParty, "third-party", false, "ask users for consent: the application is somebody else's")
+	return body
+}
+
+func (p *program) appsCreate() *cobra.Command {
+	var f appFlags
+	cmd := &cobra.Command{Use: "create NAME", Short: "Make an application; its secret is printed, once", Args: exactly(1)}
+	cmd.RunE = runs(func(ctx context.Context, args []string) error {
+		body := f.body(cmd)
+		body["name"], body["app_type"], body["is_first_party"] = args[0], f.kind, !f.thirdParty
+		var made whole[application]
+		if err := p.manage(ctx, http.MethodPost, "clients", nil, body, &made); err != nil {
+			return err
+		}
+		return p.show(made, func() { p.credentials(&made.V) })
+	})
+	cmd.Flags().StringVar(&f.kind, "type", "regular_web", "regular_web, spa, native or non_interactive")
+	f.add(cmd, "")
+	return cmd
+}
+
+func (p *program) appsUpdate() *cobra.Command {
+	var f appFlags
+	var name string
+	cmd := &cobra.Command{Use: "update APP", Short: "Change an application, such as the URLs that users come back to", Args: exactly(1)}
+	cmd.RunE = runs(func(ctx context.Context, args []string) error {
+		body := f.body(cmd)
+		if cmd.Flags().Changed("name") {
+			body["name"] = name
+		}
+		if len(body) == 0 {
+			return &usageError{errors.New("nothing was said to change")}
+		}
+		a, err := p.findApp(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		var changed whole[application]
+		if err := p.manage(ctx, http.MethodPatch, at("clients", a.V.ClientID), nil, body, &changed); err != nil {
+			return err
+		}
+		return p.show(changed, func() { p.say("The application %s was changed.", changed.V.Name) })
+	})
+	cmd.Flags().StringVar(&name, "name", "", "another name")
+	f.add(cmd, "; they replace those that are there")
 	return cmd
 }
 
