@@ -247,7 +247,7 @@ func signup(s *State) (found []doctor.Finding) {
 			found = append(found, weak("signup-open", doctor.Note, c.Name, "everybody who reaches the page can make an account", "Identity.SignUp false, unless it is meant so"))
 			continue
 		}
-		found = append(found, weak("signup-unverified", doctor.Warning, c.Name, "everybody can make an account, with an address that is not theirs", "options.require_verified_email, and mail; or Identity.SignUp false"))
+		found = append(found, weak("signup-unverified", doctor.Warning, c.Name, "everybody can make an account, with an address that is not theirs", "options: {require_verified_email: true} for the connection, by perdure apply, and Identity.Mail; or Identity.SignUp false"))
 	}
 	return found
 }

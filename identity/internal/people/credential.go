@@ -270,7 +270,7 @@ func (p *People) settleWrong(ctx context.Context, a *attempt, now time.Time, by 
 	if err != nil || wait == 0 {
 		return err
 	}
-	if err := p.env.Audit(ctx, by.Entry(directory.AuditBlocked, a.user.ID, "attempts from this network wait "+wait.String())); err != nil {
+	if err := p.env.Audit(ctx, by.Entry(directory.AuditBlocked, a.user.ID, "attempts from this network wait "+wait.Round(time.Second).String())); err != nil {
 		return err
 	}
 	if wait, err := notices.Take(ctx, now, a.user.ID); err != nil || wait > 0 {
