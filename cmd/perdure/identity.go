@@ -139,8 +139,8 @@ func (p *program) identityGrant() *cobra.Command {
 	var roles []string
 	cmd := &cobra.Command{
 		Use: "grant IDENTITY [API [PERMISSION...]]", Short: "Let a managed identity have tokens for an API, and give it rights",
-		Long: `Let a managed identity have tokens for an API, which is named by its identifier, and
-give it permissions of that API, and roles.`,
+		Long: `Let a managed identity have tokens for an API, and give it permissions of that API, and
+roles. API is an identifier, an id or a name.`,
 		Args: atLeast(1),
 		RunE: runs(func(ctx context.Context, args []string) error {
 			if len(args) == 1 && len(roles) == 0 {
@@ -151,14 +151,21 @@ give it permissions of that API, and roles.`,
 				return err
 			}
 			path := at("managed-identities", m.V.ID)
+			if len(args) > 1 {
+				a, err := p.findAPI(ctx, args[1])
+				if err != nil {
+					return err
+				}
+				args[1] = a.V.Identifier
+			}
+			if err := p.changeRights(ctx, http.MethodPost, path, args[1:], roles); err != nil {
+				return err
+			}
 			if len(args) > 1 && !slices.Contains(m.V.Resources, args[1]) {
 				body := map[string]any{"resources": append(m.V.Resources, args[1])}
 				if err := p.manage(ctx, http.MethodPatch, path, nil, body, nil); err != nil {
 					return err
 				}
-			}
-			if err := p.changeRights(ctx, http.MethodPost, path, args[1:], roles); err != nil {
-				return err
 			}
 			return p.done("The managed identity %s has the rights now.", m.V.Name)
 		}),
@@ -183,6 +190,13 @@ more tokens for that API.`,
 				return err
 			}
 			path := at("managed-identities", m.V.ID)
+			if len(args) > 1 && !slices.Contains(m.V.Resources, args[1]) {
+				a, err := p.findAPI(ctx, args[1])
+				if err != nil {
+					return err
+				}
+				args[1] = a.V.Identifier
+			}
 			if len(args) == 2 {
 				body := map[string]any{"resources": slices.DeleteFunc(m.V.Resources, func(s string) bool { return s == args[1] })}
 				if err := p.manage(ctx, http.MethodPatch, path, nil, body, nil); err != nil {
