@@ -32,9 +32,3 @@ func ParseAuthRequest(p *Provider, app *directory.Application, form map[string][
 	}
 	return r, ""
 }
-
-// PageStyle is the style of the pages, and the digest by which the policy allows it.
-const (
-	PageStyle       = pageStyle
-	PageStyleDigest = pageStyleDigest
-)

@@ -8,17 +8,12 @@ import (
 	"github.com/perdure/perdure/identity/internal/directory"
 )
 
-// pageStyle is the style of the package's pages; pageStyleDigest, which a test keeps right, allows it
-// in the policy.
-const (
-	pageStyle       = `body{font:1rem/1.5 system-ui,sans-serif;max-width:30rem;margin:10vh auto;padding:0 1rem;color:#1b1b1b;background:#fff}button{font:inherit;padding:.5rem 1rem;margin:.5rem .5rem 0 0}`
-	pageStyleDigest = "YUaYGPlvTniWLZAiOVqRoFThToVCgIKINdnwqQKcij8="
-)
-
+// The pages look as those of the sign-in, whose style sheets they use.
 const (
 	pageHead = `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{{.Title}}</title><style>` + pageStyle + `</style></head><body><main><h1>{{.Title}}</h1>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{.Title}}</title><link rel="stylesheet" href="/u/assets/style.css"><link rel="stylesheet" href="/u/assets/brand.css"></head>
+<body><main class="card"><header><h1>{{.Title}}</h1></header>
 `
 	pageFoot = `</main></body></html>
 `
@@ -54,17 +49,17 @@ var consentPage = template.Must(template.New("consent").Parse(pageHead + `<p>{{.
 <ul>{{range .Scopes}}
 <li>{{.}}</li>{{end}}
 </ul>
-<form method="post" action="{{.Action}}">
+<form method="post" action="{{.Action}}" class="stack">
 <input type="hidden" name="id" value="{{.ID}}">
-<button name="consent" value="allow">Allow</button>
-<button name="consent" value="deny">Do not allow</button>
+<button name="consent" value="allow" class="primary">Allow</button>
+<button name="consent" value="deny" class="secondary">Do not allow</button>
 </form>
 ` + pageFoot))
 
 var logoutPage = template.Must(template.New("logout").Parse(pageHead + `<p>Do you want to sign out?</p>
-<form method="post" action="{{.Action}}">{{range $name, $value := .Hidden}}
+<form method="post" action="{{.Action}}" class="stack">{{range $name, $value := .Hidden}}
 <input type="hidden" name="{{$name}}" value="{{$value}}">{{end}}
-<button>Sign out</button>
+<button class="primary">Sign out</button>
 </form>
 ` + pageFoot))
 
