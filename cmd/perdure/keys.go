@@ -47,7 +47,7 @@ func (p *program) keysCommand() *cobra.Command {
 				if err := p.manage(ctx, http.MethodPost, "keys/signing/rotate", nil, nil, nil); err != nil {
 					return err
 				}
-				p.hint("A key signs when it was published for an hour.")
+				p.hint("The next key signs an hour after it was published, so that all verifiers know it then.")
 				return p.showKeys(ctx)
 			}),
 		},

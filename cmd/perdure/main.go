@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/perdure/perdure/internal/control"
@@ -58,7 +59,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	if ended := (*exitError)(nil); errors.As(err, &ended) {
 		return ended.code
 	}
-	fmt.Fprintln(errOut, "perdure:", printable(err.Error()))
+	fmt.Fprintln(errOut, "perdure:", printable(inOneLine(err.Error())))
 	var (
 		failed  *failedError
 		refused *control.RefusedError
@@ -74,6 +75,15 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		return exitMissing
 	}
 	return exitFailed
+}
+
+// inOneLine writes the suggestions of cobra behind its error.
+func inOneLine(text string) string {
+	before, after, found := strings.Cut(text, "\n\nDid you mean this?\n")
+	if !found {
+		return text
+	}
+	return before + ": did you mean " + strings.Join(strings.Fields(after), " or ") + "?"
 }
 
 // errFound says that a command has printed the differences or weaknesses that it looked for.

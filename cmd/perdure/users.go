@@ -291,7 +291,7 @@ func (p *program) usersBlock() *cobra.Command {
 		if err := p.manage(ctx, http.MethodPatch, at("users", u.ID), nil, map[string]bool{"blocked": true}, nil); err != nil {
 			return err
 		}
-		return p.done("%s was blocked. Access tokens are good until they expire.", u.called())
+		return p.done("%s was blocked. Those who verify tokens by themselves take them until they expire.", u.called())
 	})
 }
 
@@ -380,7 +380,7 @@ func (p *program) usersSessions() *cobra.Command {
 					return err
 				}
 			}
-			return p.done("%s is signed in nowhere. Access tokens are good until they expire.", u.called())
+			return p.done("%s is signed in nowhere. Those who verify tokens by themselves take them until they expire.", u.called())
 		case end != "":
 			if err := p.manage(ctx, http.MethodDelete, at("sessions", end), nil, nil, nil); err != nil {
 				return err

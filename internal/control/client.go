@@ -116,7 +116,7 @@ func refusal(res *http.Response, body []byte) error {
 			Message string `json:"message"`
 		}
 		_ = json.Unmarshal(body, &f)
-		e.Detail = strings.TrimPrefix(f.Message, "Payload validation error: ") // Auth0's words for programs
+		e.Detail = strings.TrimPrefix(strings.TrimPrefix(f.Message, "Payload validation error: "), "Query validation error: ") // Auth0's words for programs
 	}
 	return e
 }
