@@ -37,10 +37,31 @@ func (p *Provider) seed(ctx context.Context) error {
 		}
 		return nil
 	})
-	if err != nil || p.options.Demo == nil {
+	switch {
+	case err != nil:
 		return err
+	case p.options.Demo != nil:
+		return p.seedDemo(ctx)
 	}
-	return p.seedDemo(ctx)
+	return p.tellWithoutAdministrator(ctx)
+}
+
+// tellWithoutAdministrator says how the first administrator is made, as long as there is none.
+func (p *Provider) tellWithoutAdministrator(ctx context.Context) error {
+	administered := false
+	err := p.env.Unit(ctx, func(ctx context.Context) error {
+		role, err := p.env.RoleByName(ctx, administrators)
+		if err != nil {
+			return err
+		}
+		members, err := p.env.ListRoleMembers(ctx, role.ID, directory.KindUser, directory.Paging{PerPage: 1})
+		administered = len(members.Items) > 0
+		return err
+	})
+	if err == nil && !administered {
+		p.options.Log.Info("nobody administers the provider yet: make an account by perdure users create-admin EMAIL", "data", p.options.Data)
+	}
+	return err
 }
 
 // dropFormer deletes the management API of an issuer that the app had before: it listens on another

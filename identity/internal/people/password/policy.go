@@ -22,6 +22,7 @@ var (
 	ErrCharacters = errors.New("the password has characters that cannot be typed everywhere")
 	ErrGuessable  = errors.New("the password is too close to your name or address")
 	ErrSimple     = errors.New("the password repeats too few characters")
+	ErrCommon     = errors.New("the password is one of those that are tried first")
 	ErrBreached   = errors.New("the password is in lists of leaked passwords")
 )
 
@@ -86,6 +87,9 @@ func (p Policy) Check(password string, personal ...string) error {
 		if found {
 			return ErrBreached
 		}
+	}
+	if isCommon(lower) {
+		return ErrCommon
 	}
 	return nil
 }
