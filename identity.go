@@ -69,14 +69,15 @@ func (r *running) openIdentity(p *parts) (err error) {
 	}
 	o := identity.Options{
 		Config: c, Unit: r.inUnit, Clock: r.clock, Keys: r.keys, Log: r.config.Logger, Data: r.config.Data,
-		Permissions: p.permissions(r.config), Origin: r.origin(),
+		Permissions: p.permissions(r.config),
 	}
 	if o.WorkloadEndpoint, err = r.listenWorkloads(); err != nil {
 		return err
 	}
-	signIn := !c.NoLogin && o.Origin != ""
+	origin := r.origin()
+	signIn := !c.NoLogin && origin != ""
 	if signIn {
-		o.Callback, o.AfterLogout = o.Origin+"/login/callback", o.Origin+"/"
+		o.Callback, o.AfterLogout = origin+"/login/callback", origin+"/"
 	}
 	if r.provider, err = identity.New(o); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)

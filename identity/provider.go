@@ -38,8 +38,6 @@ type Options struct {
 	Permissions []string
 	// Callback and AfterLogout are the URLs of the app's own sign-in; empty without it.
 	Callback, AfterLogout string
-	// Origin is where the app is served, such as "http://localhost:8080".
-	Origin string
 	// WorkloadEndpoint is the URL at which programs of this machine reach WorkloadTokens; empty if they do not.
 	WorkloadEndpoint string
 }
