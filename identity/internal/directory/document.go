@@ -196,7 +196,7 @@ func ParseDocument(data []byte) (*Document, error) {
 // The decoder of YAML names types of Go, which say nothing to who wrote the document.
 var (
 	unknownField = regexp.MustCompile(`field (.*) not found in type \S+`)
-	unfitValue   = regexp.MustCompile("cannot unmarshal (.*) into \\S+")
+	unfitValue   = regexp.MustCompile(`cannot unmarshal (.*) into \S+`)
 )
 
 // yamlReason says in one line what is wrong with a document.
