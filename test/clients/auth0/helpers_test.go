@@ -47,7 +47,7 @@ func newTenant(t *testing.T) *tenant {
 		Unit: func(ctx context.Context, fn func(ctx context.Context) error) error {
 			return unit.Run(ctx, env, committer, 100, fn)
 		},
-		Permissions: []string{"read:orders", "approve:orders"}, Origin: "https://" + domain,
+		Permissions: []string{"read:orders", "approve:orders"},
 	})
 	if err != nil {
 		t.Fatal(err)

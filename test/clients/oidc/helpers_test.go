@@ -59,7 +59,6 @@ func newProvider(t *testing.T) *provider {
 		Unit: func(ctx context.Context, fn func(ctx context.Context) error) error {
 			return unit.Run(ctx, env, committer, 100, fn)
 		},
-		Origin: strings.TrimSuffix(p.issuer, "/"),
 	})
 	must(t, err)
 	must(t, p.service.Start(t.Context()))

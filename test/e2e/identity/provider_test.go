@@ -107,7 +107,7 @@ func start(t *testing.T) *site {
 			return unit.Run(ctx, env, committer, 100, fn)
 		},
 		Clock: clock.System(), Keys: keystore.NewMemory(), Log: slog.New(slog.DiscardHandler),
-		Callback: s.app + "/callback", AfterLogout: s.app + "/", Origin: s.app,
+		Callback: s.app + "/callback", AfterLogout: s.app + "/",
 	})
 	if err != nil {
 		t.Fatal(err)
