@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs every fuzz target of the module for FUZZTIME, one after another: a smoke
-# test that finds what one careless change breaks.
+# test that finds what one careless change breaks. FUZZ_LIGHT leaves out the
+# packages whose tests need everything there is, compiled anew for fuzzing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
