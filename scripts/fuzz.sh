@@ -1,20 +1,44 @@
 #!/usr/bin/env bash
-# Runs every fuzz target of the module for FUZZTIME, one after another: a smoke
-# test that finds what one careless change breaks. FUZZ_LIGHT leaves out the
-# packages whose tests need everything there is, compiled anew for fuzzing.
+# Runs every fuzz target of the module for FUZZTIME: a smoke test that finds what
+# one careless change breaks. Each package is compiled once, and two packages run
+# at a time. FUZZ_LIGHT leaves out the packages whose tests need everything there
+# is, compiled anew for fuzzing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-count=0
-while IFS=: read -r file target; do
-	echo "fuzz $target in $(dirname "$file")"
-	go test -run '^$' -fuzz "^${target}\$" -fuzztime "${FUZZTIME:-3s}" "./$(dirname "$file")" |
-		grep -v '^fuzz: elapsed' || { echo "fuzz: $target failed" >&2; exit 1; }
-	count=$((count + 1))
-done < <(git ls-files --cached --others --exclude-standard '*_test.go' ':!bench' ${FUZZ_LIGHT:+':!cmd' ':!mail' ':(exclude,glob)*_test.go'} |
-	xargs grep -oHE '^func Fuzz[A-Za-z0-9_]*' | sed 's/func //' | sort)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+corpus=$(go env GOCACHE)/fuzz/$(go list -m)
+export work corpus FUZZTIME=${FUZZTIME:-3s}
+
+# package DIRECTORY TARGET... fuzzes the targets of one package.
+package() {
+	local directory=$1 binary
+	shift
+	binary=$(mktemp "$work/XXXXXX.test")
+	go test -c -fuzz=Fuzz -o "$binary" "./$directory"
+	cd "$directory"
+	for target in "$@"; do
+		local output
+		if ! output=$("$binary" -test.run='^$' -test.fuzz="^$target\$" -test.fuzztime="$FUZZTIME" \
+			-test.parallel=1 -test.fuzzcachedir="$corpus/$directory" 2>&1); then
+			printf '%s\nfuzz: %s in %s failed\n' "$output" "$target" "$directory" >&2
+			return 1
+		fi
+		echo "fuzz $target in $directory: $(grep -o 'execs: [0-9]*' <<<"$output" | tail -1)"
+	done
+	rm "$binary"
+}
+export -f package
+
+# One line per package: its directory and its targets.
+packages=$(git ls-files --cached --others --exclude-standard '*_test.go' ':!bench' ${FUZZ_LIGHT:+':!cmd' ':!mail' ':(exclude,glob)*_test.go'} |
+	xargs grep -oHE '^func Fuzz[A-Za-z0-9_]*' | sed 's|/[^/]*:func | |' | sort |
+	awk '$1 != last { printf "%s%s", (NR > 1 ? "\n" : ""), $1; last = $1 } { printf " %s", $2 } END { print "" }')
+count=$(($(wc -w <<<"$packages") - $(wc -l <<<"$packages")))
 if [ "$count" -eq 0 ]; then
 	echo "fuzz: no fuzz target found" >&2
 	exit 1
 fi
+xargs -P 2 -L 1 bash -euo pipefail -c 'package "$@"' fuzz <<<"$packages"
 echo "fuzz: $count targets"
