@@ -162,6 +162,8 @@ var rules = ruleset{
 				"identity/internal/people/guard",
 				"identity/internal/people/pages",
 				"identity/internal/people/password",
+				"vault/internal/model",
+				"vault/internal/vaulttest",
 			},
 		},
 		{
@@ -266,6 +268,7 @@ var rules = ruleset{
 		{"identity/internal/people", "identity/internal/people/guard", "who tries too often waits"},
 		{"identity/internal/people", "identity/internal/people/pages", "what people see"},
 		{"identity/internal/people", "identity/internal/people/password", "what people sign in with"},
+		{"vault/internal/vaulttest", "vault/internal/model", "the test kit of the vault"},
 	},
 
 	reach: []reachRule{
@@ -292,7 +295,7 @@ var rules = ruleset{
 			imports: []string{
 				"internal/store/memory", "internal/store/pebble", "internal/blobstore",
 			},
-			by:  []string{".", "durable/durabletest", "perduretest", "identity/internal/directorytest", "internal/blobstore/...", "blob/s3", "blob/azure", "test/..."},
+			by:  []string{".", "durable/durabletest", "perduretest", "identity/internal/directorytest", "vault/internal/vaulttest", "internal/blobstore/...", "blob/s3", "blob/azure", "test/..."},
 			why: "which store runs is configuration; everything else speaks to the contract",
 		},
 		{
@@ -338,7 +341,7 @@ var rules = ruleset{
 		},
 		{
 			imports: []string{"testing", "github.com/chromedp/chromedp"},
-			by:      []string{"internal/store/storetest", "internal/blobstore/drivertest", "internal/jetstream/natstest", "internal/smtptest", "durable/durabletest", "perduretest", "identity/internal/directorytest", "test/..."},
+			by:      []string{"internal/store/storetest", "internal/blobstore/drivertest", "internal/jetstream/natstest", "internal/smtptest", "durable/durabletest", "perduretest", "identity/internal/directorytest", "vault/internal/vaulttest", "test/..."},
 			why:     "test code stays out of applications, except in the packages that are for tests",
 		},
 	},
