@@ -141,7 +141,7 @@ func (a *App) Start(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	r := newRunning(ctx, a.config)
-	err = r.open(&a.parts)
+	err = r.open(ctx, &a.parts)
 	if err == nil {
 		a.running.Store(r) // functions that run from now on may use the app
 		err = r.begin(ctx)

@@ -64,9 +64,11 @@ type Config struct {
 	// Origin is where browsers find the app, such as "https://app.example.com". Default
 	// "http://localhost:PORT" for an app that listens on a loopback address.
 	Origin string
-	// MasterKey is the file of the key under which secrets are sealed; it must not lie in Data,
-	// so that who has a copy of that cannot read them. It is made at the first start. Default: the file
-	// beside Data whose name is that of Data and ".master-key".
+	// MasterKey is where the key is under which secrets are sealed. It must not lie in Data, so that who has
+	// a copy of that cannot read them. It is a file, made at the first start; "env:NAME" for a variable of the environment, which
+	// is read and removed; or the URL of a key management service whose driver from gocloud.dev/secrets the program
+	// imports, such as "awskms://alias/perdure?region=eu-central-1". Default: the file beside Data whose name is that of Data
+	// and ".master-key".
 	MasterKey string
 	// Auth finds out who sends requests: an auth.Verifier, or several ways by
 	// auth.First. With it, management below /perdure/v1/ needs the permission
@@ -136,6 +138,15 @@ func ConfigFromEnv(c Config) Config {
 	return c
 }
 
+// takeEnv returns a variable of the environment and removes it.
+func takeEnv(name string) (string, bool) {
+	v, ok := os.LookupEnv(name)
+	if ok {
+		_ = os.Unsetenv(name) // a name that was found is one
+	}
+	return v, ok
+}
+
 // withDefaults returns a filled copy.
 func (c Config) withDefaults() Config {
 	set := func(p *string, v string) {
@@ -194,6 +205,9 @@ func (c Config) validateAccess() error {
 	}
 	return errors.Join(errs...)
 }
+
+// seals reports whether the app keeps what must not be readable at rest.
+func (c Config) seals() bool { return c.Identity != nil || c.Login != nil }
 
 func (c Config) validateListen() error {
 	if c.Listen == noListener {

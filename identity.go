@@ -24,7 +24,12 @@ import (
 
 // openAccess makes what finds out who sends requests, unless the configuration brings it: the app's own
 // provider, or the sign-in at another issuer.
-func (r *running) openAccess(p *parts) error {
+func (r *running) openAccess(ctx context.Context, p *parts) error {
+	if r.config.seals() {
+		if err := r.openKeys(ctx); err != nil {
+			return err
+		}
+	}
 	switch {
 	case r.config.Identity != nil:
 		return r.openIdentity(p)
@@ -56,9 +61,6 @@ func (r *running) addIdentityMails(p *parts) {
 // openIdentity makes the app's own provider.
 func (r *running) openIdentity(p *parts) (err error) {
 	c := r.config.Identity.WithDefaults(r.config.Title)
-	if err := r.openKeys(); err != nil {
-		return err
-	}
 	if err := r.listenIdentity(c); err != nil {
 		return err
 	}
@@ -112,30 +114,6 @@ func (r *running) openIdentity(p *parts) (err error) {
 // inUnit runs fn in a unit of work.
 func (r *running) inUnit(ctx context.Context, fn func(ctx context.Context) error) error {
 	return unit.Run(ctx, r.env, r.committer, unitAttempts, fn)
-}
-
-// openKeys opens the keystore, once. An app that keeps nothing seals by a key that ends with it.
-func (r *running) openKeys() error {
-	if r.keys != nil {
-		return nil
-	}
-	if r.temporary != "" || r.lent != nil {
-		r.keys = keystore.NewMemory()
-		return nil
-	}
-	keys, created, err := keystore.OpenLocal(r.config.Data, r.config.MasterKey, keystore.Options{Clock: r.clock})
-	if err != nil {
-		return fmt.Errorf("perdure: %w", err)
-	}
-	if created {
-		path := r.config.MasterKey
-		if path == "" {
-			path, err = keystore.MasterPath(r.config.Data)
-		}
-		r.config.Logger.Warn("a master key was made: back it up, apart from the data folder, which cannot be read without it", "file", path)
-	}
-	r.keys = keys
-	return err
 }
 
 // origin is where browsers find the app; empty if it does not listen and has no host.

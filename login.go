@@ -13,9 +13,6 @@ import (
 
 // openLogin makes the sign-in of browsers, and lets their sessions count.
 func (r *running) openLogin(c login.Config) error {
-	if err := r.openKeys(); err != nil {
-		return err
-	}
 	if c.Store == nil {
 		c.Store, c.Sealer = loginStore{r}, r.keys
 	}

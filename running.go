@@ -59,6 +59,7 @@ type running struct {
 	server   *http.Server
 
 	keys             *keystore.Keystore // nil while nothing is sealed
+	master           masterKey
 	provider         *identity.Provider // nil without one
 	identityListener net.Listener       // nil where the provider has no port of its own
 	identityTLS      *tls.Config
@@ -100,7 +101,7 @@ func (r *running) cause() error {
 
 // open makes everything there is, the port first: when another program has it, nothing
 // is touched.
-func (r *running) open(p *parts) (err error) {
+func (r *running) open(ctx context.Context, p *parts) (err error) {
 	reserveHeadroom()
 	if err := r.listen(p); err != nil {
 		return err
@@ -115,7 +116,7 @@ func (r *running) open(p *parts) (err error) {
 	if err := r.openEngine(p); err != nil {
 		return err
 	}
-	if err := r.openAccess(p); err != nil {
+	if err := r.openAccess(ctx, p); err != nil {
 		return err
 	}
 	if err := r.openControl(p); err != nil {
@@ -318,6 +319,9 @@ func (r *running) stop(ctx context.Context) error {
 	}
 	if r.observer.shutdown != nil {
 		errs = append(errs, r.observer.shutdown(ctx))
+	}
+	if r.master.keeper != nil {
+		errs = append(errs, r.master.keeper.Close())
 	}
 	if r.temporary != "" {
 		errs = append(errs, os.RemoveAll(r.temporary))

@@ -25,7 +25,7 @@ const (
 )
 
 // Text is what the file of a master key holds.
-func (m Master) Text() string { return m.text() }
+func (m Master) Text() string { return m.Reveal() }
 
 // Secrets are all secret bytes that the keystore holds.
 func (k *Keystore) Secrets() [][]byte {

@@ -67,8 +67,8 @@ func ParseMaster(text string) (Master, error) {
 	return m, err
 }
 
-// text is what ParseMaster reads.
-func (m Master) text() string {
+// Reveal returns the key as ParseMaster reads it, for who keeps it elsewhere.
+func (m Master) Reveal() string {
 	return strings.Join([]string{masterFormat, m.id, base64.RawURLEncoding.EncodeToString(m.key[:])}, ".")
 }
 

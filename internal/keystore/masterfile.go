@@ -60,7 +60,7 @@ func openMaster(fsys FS, path string, create bool) (m Master, created bool, err 
 func createMaster(fsys FS, path string) (Master, bool, error) {
 	m := NewMaster()
 	temp := path + "." + rand.Text() + tempSuffix
-	err := writeTemp(fsys, temp, []byte(m.text()+"\n"), 0o600)
+	err := writeTemp(fsys, temp, []byte(m.Reveal()+"\n"), 0o600)
 	if err != nil {
 		return Master{}, false, fmt.Errorf("%w: %w", ErrMaster, err)
 	}

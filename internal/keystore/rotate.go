@@ -93,7 +93,7 @@ func (k *Keystore) RotateMaster(path string) (string, error) {
 	if err := removeIfThere(k.fsys, temp); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrMaster, err)
 	}
-	if err := writeTemp(k.fsys, temp, []byte(next.text()+"\n"), 0o600); err != nil {
+	if err := writeTemp(k.fsys, temp, []byte(next.Reveal()+"\n"), 0o600); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrMaster, err)
 	}
 	swapped := false
