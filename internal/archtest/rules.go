@@ -162,6 +162,7 @@ var rules = ruleset{
 				"identity/internal/people/guard",
 				"identity/internal/people/pages",
 				"identity/internal/people/password",
+				"vault",
 				"vault/internal/model",
 				"vault/internal/vaulttest",
 			},
@@ -268,6 +269,7 @@ var rules = ruleset{
 		{"identity/internal/people", "identity/internal/people/guard", "who tries too often waits"},
 		{"identity/internal/people", "identity/internal/people/pages", "what people see"},
 		{"identity/internal/people", "identity/internal/people/password", "what people sign in with"},
+		{"vault", "vault/internal/model", "the vault's nouns"},
 		{"vault/internal/vaulttest", "vault/internal/model", "the test kit of the vault"},
 	},
 

@@ -63,6 +63,8 @@ type Env struct {
 	// Outbox are the targets, as records.StreamTarget names them, whose events and
 	// messages go to their outbox. They are set before the first unit.
 	Outbox map[string]bool
+	// Secret, unless nil, returns the value of a secret by its reference, "vault:NAME", with the rights of the app.
+	Secret func(ctx context.Context, ref string) (string, error)
 	// RowExpires, unless nil, is told after a commit when a row that was written
 	// expires.
 	RowExpires func(at time.Time)
