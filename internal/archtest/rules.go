@@ -163,6 +163,7 @@ var rules = ruleset{
 				"identity/internal/people/pages",
 				"identity/internal/people/password",
 				"vault",
+				"vault/internal/items",
 				"vault/internal/model",
 				"vault/internal/vaulttest",
 			},
@@ -271,6 +272,8 @@ var rules = ruleset{
 		{"identity/internal/people", "identity/internal/people/password", "what people sign in with"},
 		{"vault", "vault/internal/model", "the vault's nouns"},
 		{"vault/internal/vaulttest", "vault/internal/model", "the test kit of the vault"},
+		{"vault/internal/items", "vault/internal/model", "items are the vault's nouns, as rows"},
+		{"vault/internal/items", "vault/internal/vaulttest", "its tests run on a vault in memory"},
 	},
 
 	reach: []reachRule{

@@ -109,6 +109,9 @@ type Env struct {
 	Now func() time.Time
 	// Seal protects what must not be readable at rest.
 	Seal Sealer
+	// OnCommit runs f once the unit of ctx is durable, and not at all if that never is. F must not block. Nil where
+	// nobody has to be told.
+	OnCommit func(ctx context.Context, f func())
 }
 
 // Sealer encrypts. What was sealed for a purpose opens for that purpose alone.

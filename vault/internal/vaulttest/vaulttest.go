@@ -46,6 +46,11 @@ func On(t testing.TB, s store.Store) *World {
 			return unit.Run(ctx, env, committer, 100, fn)
 		},
 		Now: func() time.Time { return w.Clock.Now().UTC() }, Seal: keystore.NewMemory(),
+		OnCommit: func(ctx context.Context, f func()) {
+			if u, err := unit.From(ctx); err == nil {
+				u.OnCommit(f)
+			}
+		},
 	}
 	w.Guard = &Guard{env: w.Env}
 	return w
