@@ -29,6 +29,10 @@ fi
 need node nodejs # Azurite
 need npm npm
 need openssl openssl # checks certificates
+# A database server; Debian keeps its programs off the path.
+if ! command -v initdb >/dev/null 2>&1 && ! compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null; then
+	packages+=(postgresql)
+fi
 
 install_packages() {
 	local install as_root
@@ -43,6 +47,11 @@ install_packages() {
 		exit 1
 	fi
 	echo "setup: installing ${packages[*]}"
+	# The tests have clusters of their own: Debian's is neither made nor started.
+	if [[ " ${packages[*]} " == *" postgresql "* ]] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+		"${as_root[@]}" mkdir -p /etc/postgresql-common
+		echo "create_main_cluster = false" | "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
+	fi
 	if ! { "${as_root[@]}" apt-get update && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive $install; } >"$log" 2>&1; then
 		cat "$log" >&2
 		echo "setup: could not install; by hand: sudo $install" >&2
