@@ -17,6 +17,12 @@ import (
 // started is a provider on a store in memory.
 func started(t *testing.T) *identity.Provider {
 	t.Helper()
+	p, _ := startedOn(t)
+	return p
+}
+
+func startedOn(t *testing.T) (*identity.Provider, *directorytest.World) {
+	t.Helper()
 	w := directorytest.New(t)
 	p, err := identity.New(identity.Options{
 		Config: identity.Config{Issuer: directorytest.Issuer}.WithDefaults("Test"), Unit: w.Unit, Clock: w.Clock,
@@ -29,7 +35,7 @@ func started(t *testing.T) *identity.Provider {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = p.Stop(context.Background()) })
-	return p
+	return p, w
 }
 
 func send(h http.Handler, method, path, body string) (int, string) {

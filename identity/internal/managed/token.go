@@ -87,6 +87,9 @@ type query struct {
 
 // token answers a request.
 func (e *Endpoints) token(r *http.Request) (*issued, *failure, error) {
+	if r.Method != http.MethodGet {
+		return nil, fail(http.StatusMethodNotAllowed, "the method must be GET"), nil
+	}
 	local, peer, failed := direct(r)
 	if failed != nil {
 		return nil, failed, nil
@@ -95,32 +98,81 @@ func (e *Endpoints) token(r *http.Request) (*issued, *failure, error) {
 	if failed != nil {
 		return nil, failed, nil
 	}
-	digest, failed := secretOf(r)
+	digest, failed, err := e.authenticate(r, local, peer)
+	if failed != nil || err != nil {
+		return nil, failed, err
+	}
+	return e.issue(r.Context(), digest, q)
+}
+
+// authenticate returns the digest of the secret of a workload that runs as the user who has sent the request.
+func (e *Endpoints) authenticate(r *http.Request, local, peer netip.AddrPort) (digest [sha256.Size]byte, failed *failure, err error) {
+	digest, failed = secretOf(r)
 	if failed != nil {
-		return nil, failed, nil
+		return digest, failed, nil
 	}
 	workload, err := e.workload(r.Context(), digest)
 	if err != nil {
-		return nil, nil, err
+		return digest, nil, err
 	}
 	if workload == nil {
-		return nil, fail(http.StatusUnauthorized, "the header "+headerSecret+" is not that of a workload"), nil
+		return digest, fail(http.StatusUnauthorized, "the header "+headerSecret+" is not that of a workload"), nil
 	}
 	uid, err := e.options.PeerUser(local, peer)
 	if err != nil {
 		e.env.Log.WarnContext(r.Context(), "the user of a workload cannot be found out", "error", err)
 	}
 	if err != nil || uid != workload.UserID {
-		return nil, fail(http.StatusForbidden, "the secret is that of another user's workload"), nil
+		return digest, fail(http.StatusForbidden, "the secret is that of another user's workload"), nil
 	}
-	return e.issue(r.Context(), digest, q)
+	return digest, nil, nil
+}
+
+// Identify returns the managed identity for which a program of this machine sends a request, by the same secret as TokenHandler and
+// with the same parameters that name one of several. It fails with a *RefusedError whose reason is fit for the caller.
+func (e *Endpoints) Identify(r *http.Request) (m *directory.ManagedIdentity, err error) {
+	m, failed, err := e.identify(r)
+	switch {
+	case err != nil:
+		return nil, err
+	case failed != nil && !e.failures.allow():
+		return nil, &RefusedError{Reason: "there were too many requests that failed"}
+	case failed != nil:
+		e.note(r, failed)
+		return nil, &RefusedError{Reason: failed.message}
+	}
+	return m, nil
+}
+
+func (e *Endpoints) identify(r *http.Request) (m *directory.ManagedIdentity, failed *failure, err error) {
+	local, peer, failed := direct(r)
+	if failed != nil {
+		return nil, failed, nil
+	}
+	q, failed := parseSelector(r.URL.RawQuery)
+	if failed != nil {
+		return nil, failed, nil
+	}
+	digest, failed, err := e.authenticate(r, local, peer)
+	if failed != nil || err != nil {
+		return nil, failed, err
+	}
+	err = e.env.Unit(r.Context(), func(ctx context.Context) error {
+		w, err := e.running(ctx, digest)
+		if err != nil || w == nil {
+			return err
+		}
+		m, err = e.choose(ctx, w, q)
+		return err
+	})
+	if err == nil && m == nil {
+		failed = fail(http.StatusForbidden, "the workload has ended, or has no such identity")
+	}
+	return m, failed, err
 }
 
 // direct refuses requests that do not come from a program of this machine itself.
 func direct(r *http.Request) (local, peer netip.AddrPort, failed *failure) {
-	if r.Method != http.MethodGet {
-		return local, peer, fail(http.StatusMethodNotAllowed, "the method must be GET")
-	}
 	for _, name := range relayed {
 		if len(r.Header.Values(name)) > 0 {
 			return local, peer, fail(http.StatusForbidden, "requests with the header "+name+" are refused: the endpoint is for programs of this machine")
@@ -144,6 +196,25 @@ func unmapped(a netip.AddrPort) netip.AddrPort {
 
 // parseQuery reads what a request asks for. Parameters that the protocol does not have are ignored.
 func parseQuery(raw string) (q query, failed *failure) {
+	if q, failed = parseSelector(raw); failed != nil {
+		return q, failed
+	}
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return q, fail(http.StatusBadRequest, "the query cannot be read")
+	}
+	if v := values.Get("api-version"); v != apiVersion {
+		return q, fail(http.StatusBadRequest, fmt.Sprintf("the parameter api-version is %.40q, want %s", v, apiVersion))
+	}
+	q.resource = strings.TrimSuffix(values.Get("resource"), "/.default")
+	if q.resource == "" || len(q.resource) > directory.MaxIdentifier {
+		return q, fail(http.StatusBadRequest, "the parameter resource must be the identifier of an API")
+	}
+	return q, nil
+}
+
+// parseSelector reads which of a workload's identities a request is about.
+func parseSelector(raw string) (q query, failed *failure) {
 	values, err := url.ParseQuery(raw)
 	if err != nil || len(raw) > maxQuery {
 		return q, fail(http.StatusBadRequest, "the query cannot be read")
@@ -152,13 +223,6 @@ func parseQuery(raw string) (q query, failed *failure) {
 		if len(all) > 1 {
 			return q, fail(http.StatusBadRequest, fmt.Sprintf("the parameter %.40q comes more than once", name))
 		}
-	}
-	if v := values.Get("api-version"); v != apiVersion {
-		return q, fail(http.StatusBadRequest, fmt.Sprintf("the parameter api-version is %.40q, want %s", v, apiVersion))
-	}
-	q.resource = strings.TrimSuffix(values.Get("resource"), "/.default")
-	if q.resource == "" || len(q.resource) > directory.MaxIdentifier {
-		return q, fail(http.StatusBadRequest, "the parameter resource must be the identifier of an API")
 	}
 	for _, name := range selectors {
 		switch v := values.Get(name); {
