@@ -165,7 +165,9 @@ var rules = ruleset{
 				"identity/internal/people/password",
 				"vault",
 				"vault/internal/items",
+				"vault/internal/jwa",
 				"vault/internal/model",
+				"vault/internal/secrets",
 				"vault/internal/rights",
 				"vault/internal/vaulttest",
 			},
@@ -276,8 +278,12 @@ var rules = ruleset{
 		{"vault/internal/vaulttest", "vault/internal/model", "the test kit of the vault"},
 		{"vault/internal/rights", "vault/internal/model", "the nouns of the vault"},
 		{"vault/internal/rights", "vault/internal/vaulttest", "its tests run on a vault"},
+		{"vault/internal/jwa", "vault/internal/model", "errors and requests are the vault's"},
 		{"vault/internal/items", "vault/internal/model", "items are the vault's nouns, as rows"},
 		{"vault/internal/items", "vault/internal/vaulttest", "its tests run on a vault in memory"},
+		{"vault/internal/secrets", "vault/internal/model", "secrets are the vault's nouns"},
+		{"vault/internal/secrets", "vault/internal/items", "a secret is an item with rules"},
+		{"vault/internal/secrets", "vault/internal/vaulttest", "its tests run on a vault in memory"},
 	},
 
 	reach: []reachRule{
