@@ -35,6 +35,9 @@ type Env struct {
 	Resources map[string]resource.Resource
 	// Injectors fill fields by their type alone.
 	Injectors map[reflect.Type]Injector
+	// Secret returns what reads the secret that the tag of a field names, such as "vault:NAME"; ok is false for a
+	// tag that names none. Nil where there are no secrets.
+	Secret func(tag string) (read func(ctx context.Context) (string, error), ok bool, err error)
 }
 
 // Injector fills fields of one type with something that is not in the text of a

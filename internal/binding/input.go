@@ -1,8 +1,10 @@
 package binding
 
 import (
+	"context"
 	"errors"
 	"io"
+	"net/http"
 	"reflect"
 	"slices"
 	"strings"
@@ -82,9 +84,14 @@ func CompileInput(t reflect.Type, trig Trigger, env Env) (*Input, error) {
 		errs, err = append(errs, err), nil
 	}
 	for _, f := range fields {
-		if f.kind == "bind" && f.tag != skipped {
-			in.bound = append(in.bound, &boundField{field: f})
+		if f.kind != "bind" || f.tag == skipped {
+			continue
 		}
+		if secret, err := in.addSecret(f, env); secret || err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		in.bound = append(in.bound, &boundField{field: f})
 	}
 	for _, f := range in.bound {
 		errs = append(errs, in.addBind(f, env))
@@ -104,6 +111,27 @@ func (in *Input) Injected(t reflect.Type) string {
 		}
 	}
 	return ""
+}
+
+// addSecret lets a field be filled with a secret if its tag names one.
+func (in *Input) addSecret(f field, env Env) (secret bool, err error) {
+	if env.Secret == nil {
+		return false, nil
+	}
+	read, ok, err := env.Secret(f.tag)
+	switch {
+	case err != nil:
+		return false, in.trigger.fail(f.name, "bind:%q: %w", f.tag, err)
+	case !ok:
+		return false, nil
+	case f.typ.Kind() != reflect.String && f.typ != bytesType:
+		return false, in.trigger.fail(f.name, "bind:%q: a secret is a string or a []byte, not a %s", f.tag, f.typ)
+	}
+	in.injected = append(in.injected, injectedField{f.name, f.typ, f.index, func(ctx context.Context, _ *http.Request) (reflect.Value, error) {
+		text, err := read(ctx)
+		return reflect.ValueOf(text).Convert(f.typ), err
+	}})
+	return true, nil
 }
 
 // structFields is fieldsOf for any type; only structs have fields.
