@@ -1,10 +1,8 @@
 package binding
 
 import (
-	"context"
 	"errors"
 	"io"
-	"net/http"
 	"reflect"
 	"slices"
 	"strings"
@@ -20,6 +18,7 @@ type Input struct {
 	typ      reflect.Type
 	trigger  Trigger
 	injected []injectedField
+	secrets  []secretField
 	bound    []*boundField
 	binds    []*inputBind // in the order in which they are loaded
 }
@@ -111,27 +110,6 @@ func (in *Input) Injected(t reflect.Type) string {
 		}
 	}
 	return ""
-}
-
-// addSecret lets a field be filled with a secret if its tag names one.
-func (in *Input) addSecret(f field, env Env) (secret bool, err error) {
-	if env.Secret == nil {
-		return false, nil
-	}
-	read, ok, err := env.Secret(f.tag)
-	switch {
-	case err != nil:
-		return false, in.trigger.fail(f.name, "bind:%q: %w", f.tag, err)
-	case !ok:
-		return false, nil
-	case f.typ.Kind() != reflect.String && f.typ != bytesType:
-		return false, in.trigger.fail(f.name, "bind:%q: a secret is a string or a []byte, not a %s", f.tag, f.typ)
-	}
-	in.injected = append(in.injected, injectedField{f.name, f.typ, f.index, func(ctx context.Context, _ *http.Request) (reflect.Value, error) {
-		text, err := read(ctx)
-		return reflect.ValueOf(text).Convert(f.typ), err
-	}})
-	return true, nil
 }
 
 // structFields is fieldsOf for any type; only structs have fields.

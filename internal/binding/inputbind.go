@@ -206,6 +206,9 @@ func (in *Input) Binds() bool { return len(in.binds) > 0 }
 // resource.ErrNotFound.
 func (in *Input) Load(ctx context.Context, r *Request, ptr reflect.Value) error {
 	v := ptr.Elem()
+	if err := in.loadSecrets(ctx, v); err != nil {
+		return err
+	}
 	for _, b := range in.binds {
 		value, err := b.load(ctx, values{request: r, in: v})
 		if errors.Is(err, resource.ErrNotFound) && b.has("optional") {
