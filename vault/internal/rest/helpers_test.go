@@ -1,0 +1,433 @@
+package rest_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"github.com/perdure/perdure/auth"
+	"github.com/perdure/perdure/vault/internal/model"
+	"github.com/perdure/perdure/vault/internal/rest"
+)
+
+const (
+	goodToken = "eyJ.good.token"
+	query     = "?api-version=7.4"
+)
+
+// site is a handler behind TLS, at the hosts *.vault.localhost.
+type site struct {
+	url     string // of the vault "one"
+	host    string // of its resource
+	client  *http.Client
+	handler *rest.Handler
+	log     *logged
+}
+
+// logged is a log that can be read while it is written.
+type logged struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// options fills in what is not about items.
+func options(o rest.Options, log io.Writer) rest.Options {
+	o.Authenticator = auth.AuthenticatorFunc(func(r *http.Request) (*auth.Principal, error) {
+		switch token, err := auth.BearerToken(r.Header); {
+		case err != nil:
+			return nil, err
+		case token == "":
+			return nil, nil
+		case token == "down":
+			return nil, errors.New("the issuer is down")
+		case token != goodToken:
+			return nil, &auth.TokenError{Reason: "the token has expired"}
+		}
+		return &auth.Principal{Subject: "ann", Issuer: "https://id.example.com/"}, nil
+	})
+	o.Challenge = func(host string) (string, string) {
+		_, port, _ := strings.Cut(host, ":")
+		if !strings.Contains(host, ".vault.localhost") {
+			return "", ""
+		}
+		return "https://login.localhost:" + port + "/tenant", "https://vault.localhost:" + port
+	}
+	o.VaultOf = func(host string) (string, bool) {
+		name, _, ok := strings.Cut(strings.ToLower(host), ".vault.localhost")
+		return name, ok && (name == "one" || name == "two")
+	}
+	o.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	return o
+}
+
+// serve puts a handler behind TLS.
+func serve(t testing.TB, o rest.Options) *site {
+	t.Helper()
+	s := &site{log: &logged{}}
+	s.handler = rest.New(options(o, s.log))
+	server := httptest.NewUnstartedServer(s.handler)
+	certificate, roots := certify(t, "*.vault.localhost")
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
+	server.Config.ErrorLog = slog.NewLogLogger(slog.NewTextHandler(s.log, nil), slog.LevelError)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	address := server.Listener.Addr().String()
+	_, port, _ := net.SplitHostPort(address)
+	transport := &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		// *.localhost need not resolve
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, network, address)
+		},
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	s.client = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("redirected") }}
+	s.url, s.host = "https://one.vault.localhost:"+port, "https://vault.localhost:"+port
+	return s
+}
+
+// certify makes a certificate for a name, and who vouches for it.
+func certify(t testing.TB, name string) (tls.Certificate, *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, DNSNames: []string{name}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	must(t, err)
+	parsed, err := x509.ParseCertificate(der)
+	must(t, err)
+	roots := x509.NewCertPool()
+	roots.AddCert(parsed)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, roots
+}
+
+// credential is Entra's place: it gives the token that the site takes, and notes what for.
+type credential struct {
+	mu    sync.Mutex
+	asked []policy.TokenRequestOptions
+}
+
+// GetToken implements azcore.TokenCredential.
+func (c *credential) GetToken(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked = append(c.asked, o)
+	return azcore.AccessToken{Token: goodToken, ExpiresOn: time.Now().Add(time.Hour)}, nil
+}
+
+// clientOptions lets a client of Azure reach the site. It is not told to trust challenges blindly.
+func (s *site) clientOptions() azcore.ClientOptions {
+	return azcore.ClientOptions{Transport: s.client, Retry: policy.RetryOptions{MaxRetries: -1}}
+}
+
+// wantCode wants an error of Azure's.
+func wantCode(t *testing.T, err error, status int, code string) *azcore.ResponseError {
+	t.Helper()
+	var e *azcore.ResponseError
+	if !errors.As(err, &e) {
+		t.Errorf("error %v, want %d %s", err, status, code)
+		return nil
+	}
+	if e.StatusCode != status || e.ErrorCode != code {
+		t.Errorf("error %d %s, want %d %s: %v", e.StatusCode, e.ErrorCode, status, code, err)
+	}
+	return e
+}
+
+// answered is what the handler says.
+type answered struct {
+	status int
+	head   http.Header
+	text   string
+	json   map[string]any
+}
+
+// at returns a member of the answer by its path.
+func (a *answered) at(path ...string) any {
+	var v any = a.json
+	for _, one := range path {
+		object, _ := v.(map[string]any)
+		v = object[one]
+	}
+	return v
+}
+
+// send sends a request to the vault "one".
+func send(h http.Handler, method, path, body string, change ...func(*http.Request)) *answered {
+	r := httptest.NewRequest(method, "https://one.vault.localhost:8443/", strings.NewReader(body))
+	r.RequestURI = ""
+	raw, q, _ := strings.Cut(path, "?")
+	plain, err := unescape(raw)
+	if err != nil {
+		plain = raw
+	}
+	r.URL.Path, r.URL.RawPath, r.URL.RawQuery = plain, raw, q
+	r.Header.Set("Authorization", "Bearer "+goodToken)
+	for _, c := range change {
+		c(r)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	a := &answered{status: w.Code, head: w.Header(), text: w.Body.String()}
+	_ = json.Unmarshal(w.Body.Bytes(), &a.json) // a list of revoked certificates is none
+	return a
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// stub answers for a service: by an error when it has one.
+type stub[T any] struct {
+	err error
+	one T
+	by  *model.Caller // who called last
+	id  *model.ID
+}
+
+func (s *stub[T]) note(by model.Caller, id model.ID) {
+	if s.by != nil {
+		*s.by, *s.id = by, id
+	}
+}
+
+func (s *stub[T]) Get(_ context.Context, by model.Caller, id model.ID) (T, error) {
+	s.note(by, id)
+	return s.one, s.err
+}
+
+func (s *stub[T]) List(_ context.Context, by model.Caller, vault string, _ model.Page) (model.List[T], error) {
+	s.note(by, model.ID{Vault: vault})
+	return model.List[T]{Items: []T{s.one}, Next: "a b&c"}, s.err
+}
+
+func (s *stub[T]) Versions(_ context.Context, by model.Caller, id model.ID, _ model.Page) (model.List[T], error) {
+	s.note(by, id)
+	return model.List[T]{Items: []T{s.one}}, s.err
+}
+
+func (s *stub[T]) Delete(_ context.Context, by model.Caller, id model.ID) (*model.Deleted[T], error) {
+	s.note(by, id)
+	return &model.Deleted[T]{Item: s.one}, s.err
+}
+
+func (s *stub[T]) ListDeleted(context.Context, model.Caller, string, model.Page) (model.List[*model.Deleted[T]], error) {
+	return model.List[*model.Deleted[T]]{Items: []*model.Deleted[T]{{Item: s.one}}}, s.err
+}
+
+func (s *stub[T]) GetDeleted(context.Context, model.Caller, model.ID) (*model.Deleted[T], error) {
+	return &model.Deleted[T]{Item: s.one}, s.err
+}
+func (s *stub[T]) Recover(context.Context, model.Caller, model.ID) (T, error) { return s.one, s.err }
+func (s *stub[T]) Purge(context.Context, model.Caller, model.ID) error        { return s.err }
+func (s *stub[T]) Backup(context.Context, model.Caller, model.ID) ([]byte, error) {
+	return []byte{0xfb, 0xff}, s.err
+}
+func (s *stub[T]) Restore(context.Context, model.Caller, string, []byte) (T, error) {
+	return s.one, s.err
+}
+
+type stubSecrets struct{ stub[*model.Secret] }
+
+func (s *stubSecrets) Set(_ context.Context, by model.Caller, id model.ID, _ model.SetSecret) (*model.Secret, error) {
+	s.note(by, id)
+	return s.one, s.err
+}
+
+func (s *stubSecrets) Update(context.Context, model.Caller, model.ID, model.Change) (*model.Secret, error) {
+	return s.one, s.err
+}
+
+type stubKeys struct{ stub[*model.Key] }
+
+func (s *stubKeys) Create(context.Context, model.Caller, model.ID, model.CreateKey) (*model.Key, error) {
+	return s.one, s.err
+}
+
+func (s *stubKeys) Import(context.Context, model.Caller, model.ID, model.ImportKey) (*model.Key, error) {
+	return s.one, s.err
+}
+
+func (s *stubKeys) Update(context.Context, model.Caller, model.ID, model.UpdateKey) (*model.Key, error) {
+	return s.one, s.err
+}
+
+func (s *stubKeys) Rotate(context.Context, model.Caller, model.ID) (*model.Key, error) {
+	return s.one, s.err
+}
+
+func (s *stubKeys) RotationPolicy(context.Context, model.Caller, model.ID) (*model.RotationPolicy, error) {
+	return &model.RotationPolicy{}, s.err
+}
+
+func (s *stubKeys) SetRotationPolicy(_ context.Context, _ model.Caller, _ model.ID, p model.RotationPolicy) (*model.RotationPolicy, error) {
+	return &p, s.err
+}
+
+func (s *stubKeys) Sign(_ context.Context, _ model.Caller, id model.ID, _ string, _ []byte) ([]byte, model.ID, error) {
+	return []byte{1}, id, s.err
+}
+
+func (s *stubKeys) Verify(context.Context, model.Caller, model.ID, string, []byte, []byte) (bool, error) {
+	return false, s.err
+}
+
+func (s *stubKeys) cipher(id model.ID, in model.Cipher) (*model.Cipher, model.ID, error) {
+	return &in, id, s.err
+}
+
+func (s *stubKeys) Encrypt(_ context.Context, _ model.Caller, id model.ID, in model.Cipher) (*model.Cipher, model.ID, error) {
+	return s.cipher(id, in)
+}
+
+func (s *stubKeys) Decrypt(_ context.Context, _ model.Caller, id model.ID, in model.Cipher) (*model.Cipher, model.ID, error) {
+	return s.cipher(id, in)
+}
+
+func (s *stubKeys) Wrap(_ context.Context, _ model.Caller, id model.ID, in model.Cipher) (*model.Cipher, model.ID, error) {
+	return s.cipher(id, in)
+}
+
+func (s *stubKeys) Unwrap(_ context.Context, _ model.Caller, id model.ID, in model.Cipher) (*model.Cipher, model.ID, error) {
+	return s.cipher(id, in)
+}
+
+func (s *stubKeys) Random(_ context.Context, _ model.Caller, _ string, n int) ([]byte, error) {
+	return make([]byte, n), s.err
+}
+
+type stubCertificates struct{ stub[*model.Certificate] }
+
+func (s *stubCertificates) pending(id model.ID) (*model.Pending, error) {
+	return &model.Pending{ID: id, Status: "completed", RequestID: "r1"}, s.err
+}
+
+func (s *stubCertificates) Create(_ context.Context, _ model.Caller, id model.ID, _ model.CreateCertificate) (*model.Pending, error) {
+	return s.pending(id)
+}
+
+func (s *stubCertificates) Pending(_ context.Context, _ model.Caller, id model.ID) (*model.Pending, error) {
+	return s.pending(id)
+}
+
+func (s *stubCertificates) CancelPending(_ context.Context, _ model.Caller, id model.ID, _ bool) (*model.Pending, error) {
+	return s.pending(id)
+}
+
+func (s *stubCertificates) DeletePending(_ context.Context, _ model.Caller, id model.ID) (*model.Pending, error) {
+	return s.pending(id)
+}
+
+func (s *stubCertificates) Merge(context.Context, model.Caller, model.ID, [][]byte, model.Change) (*model.Certificate, error) {
+	return s.one, s.err
+}
+
+func (s *stubCertificates) Import(context.Context, model.Caller, model.ID, model.ImportCertificate) (*model.Certificate, error) {
+	return s.one, s.err
+}
+
+func (s *stubCertificates) Update(context.Context, model.Caller, model.ID, model.Change) (*model.Certificate, error) {
+	return s.one, s.err
+}
+
+func (s *stubCertificates) Policy(context.Context, model.Caller, model.ID) (*model.Policy, error) {
+	return &model.Policy{}, s.err
+}
+
+func (s *stubCertificates) SetPolicy(_ context.Context, _ model.Caller, _ model.ID, p *model.Policy) (*model.Policy, error) {
+	return p, s.err
+}
+
+func (s *stubCertificates) ListIssuers(context.Context, model.Caller, string, model.Page) (model.List[*model.Issuer], error) {
+	return model.List[*model.Issuer]{}, s.err
+}
+
+func (s *stubCertificates) Issuer(context.Context, model.Caller, string, string) (*model.Issuer, error) {
+	return &model.Issuer{}, s.err
+}
+
+func (s *stubCertificates) SetIssuer(_ context.Context, _ model.Caller, in model.Issuer) (*model.Issuer, error) {
+	return &in, s.err
+}
+
+func (s *stubCertificates) UpdateIssuer(_ context.Context, _ model.Caller, _, name string, change func(*model.Issuer) error) (*model.Issuer, error) {
+	i := &model.Issuer{Name: name}
+	if err := change(i); err != nil {
+		return nil, err
+	}
+	return i, s.err
+}
+
+func (s *stubCertificates) DeleteIssuer(context.Context, model.Caller, string, string) (*model.Issuer, error) {
+	return &model.Issuer{}, s.err
+}
+
+func (s *stubCertificates) Contacts(context.Context, model.Caller, string) ([]model.Contact, error) {
+	return nil, s.err
+}
+
+func (s *stubCertificates) SetContacts(_ context.Context, _ model.Caller, _ string, all []model.Contact) ([]model.Contact, error) {
+	return all, s.err
+}
+
+func (s *stubCertificates) DeleteContacts(context.Context, model.Caller, string) ([]model.Contact, error) {
+	return nil, s.err
+}
+
+func (s *stubCertificates) CRL(_ context.Context, _, authority string) ([]byte, error) {
+	return []byte(authority), s.err
+}
+
+// stubs are services that answer with an error; nil for items that say nothing.
+func stubs(err error) rest.Options {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	id := func(kind model.Kind) model.ID {
+		return model.ID{Vault: "one", Kind: kind, Name: "it", Version: strings.Repeat("0a", 16)}
+	}
+	attributes := model.Attributes{Enabled: true, Created: at, Updated: at}
+	return rest.Options{
+		Secrets:      &stubSecrets{stub[*model.Secret]{err: err, one: &model.Secret{ID: id(model.Secrets), Attributes: attributes, Value: "the-value"}}},
+		Keys:         &stubKeys{stub[*model.Key]{err: err, one: &model.Key{ID: id(model.Keys), Attributes: attributes, Type: "oct-HSM", JWK: []byte(`{"kty":"oct","k":"AAAA"}`)}}},
+		Certificates: &stubCertificates{stub[*model.Certificate]{err: err, one: &model.Certificate{ID: id(model.Certificates), Attributes: attributes, DER: []byte{1}}}},
+	}
+}
