@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -24,10 +25,14 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 
 	"github.com/perdure/perdure/auth"
+	"github.com/perdure/perdure/vault/internal/items"
 	"github.com/perdure/perdure/vault/internal/model"
 	"github.com/perdure/perdure/vault/internal/rest"
+	"github.com/perdure/perdure/vault/internal/secrets"
+	"github.com/perdure/perdure/vault/internal/vaulttest"
 )
 
 const (
@@ -153,8 +158,8 @@ func (c *credential) GetToken(_ context.Context, o policy.TokenRequestOptions) (
 }
 
 // clientOptions lets a client of Azure reach the site. It is not told to trust challenges blindly.
-func (s *site) clientOptions() azcore.ClientOptions {
-	return azcore.ClientOptions{Transport: s.client, Retry: policy.RetryOptions{MaxRetries: -1}}
+func (s *site) clientOptions(used *surface) azcore.ClientOptions {
+	return azcore.ClientOptions{Transport: s.client, Retry: policy.RetryOptions{MaxRetries: -1}, PerCallPolicies: []policy.Policy{used}}
 }
 
 // wantCode wants an error of Azure's.
@@ -251,8 +256,8 @@ func (s *stub[T]) Delete(_ context.Context, by model.Caller, id model.ID) (*mode
 	return &model.Deleted[T]{Item: s.one}, s.err
 }
 
-func (s *stub[T]) ListDeleted(context.Context, model.Caller, string, model.Page) (model.List[*model.Deleted[T]], error) {
-	return model.List[*model.Deleted[T]]{Items: []*model.Deleted[T]{{Item: s.one}}}, s.err
+func (s *stub[T]) ListDeleted(context.Context, model.Caller, string, model.Page) (model.List[model.Deleted[T]], error) {
+	return model.List[model.Deleted[T]]{Items: []model.Deleted[T]{{Item: s.one}}}, s.err
 }
 
 func (s *stub[T]) GetDeleted(context.Context, model.Caller, model.ID) (*model.Deleted[T], error) {
@@ -429,5 +434,77 @@ func stubs(err error) rest.Options {
 		Secrets:      &stubSecrets{stub[*model.Secret]{err: err, one: &model.Secret{ID: id(model.Secrets), Attributes: attributes, Value: "the-value"}}},
 		Keys:         &stubKeys{stub[*model.Key]{err: err, one: &model.Key{ID: id(model.Keys), Attributes: attributes, Type: "oct-HSM", JWK: []byte(`{"kty":"oct","k":"AAAA"}`)}}},
 		Certificates: &stubCertificates{stub[*model.Certificate]{err: err, one: &model.Certificate{ID: id(model.Certificates), Attributes: attributes, DER: []byte{1}}}},
+	}
+}
+
+// surface notes which operations of a client were used.
+type surface struct {
+	mu   sync.Mutex
+	used map[string]bool
+}
+
+// Do implements policy.Policy.
+func (s *surface) Do(r *policy.Request) (*http.Response, error) {
+	if name, ok := r.Raw().Context().Value(runtime.CtxAPINameKey{}).(string); ok {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.used == nil {
+			s.used = map[string]bool{}
+		}
+		s.used[strings.TrimPrefix(name, "Client.")] = true
+	}
+	return r.Next()
+}
+
+// whole wants every method of a client to have been used.
+func (s *surface) whole(t *testing.T, client any) {
+	t.Helper()
+	of := reflect.TypeOf(client)
+	for i := range of.NumMethod() {
+		if name := of.Method(i).Name; !s.used[name] {
+			t.Errorf("%s was not used", name)
+		}
+	}
+}
+
+// all reads all pages of a list, and wants there to be some.
+func all[P, T any](t *testing.T, pages int, pager *runtime.Pager[P], of func(P) []T) (items []T) {
+	t.Helper()
+	n := 0
+	for ; pager.More(); n++ {
+		p, err := pager.NextPage(t.Context())
+		must(t, err)
+		items = append(items, of(p)...)
+	}
+	if n != pages {
+		t.Errorf("%d pages, want %d", n, pages)
+	}
+	return items
+}
+
+// vaulted is a site over real services.
+type vaulted struct {
+	*site
+	world *vaulttest.World
+}
+
+// openVault serves the vaults "one" and "two".
+func openVault(t testing.TB) *vaulted {
+	t.Helper()
+	v := &vaulted{world: vaulttest.New(t)}
+	store := items.New(v.world.Env, items.Options{})
+
+	v.site = serve(t, rest.Options{
+		Secrets: secrets.New(v.world.Env, store, v.world.Guard), Keys: &stubKeys{},
+		Certificates: &stubCertificates{},
+	})
+	return v
+}
+
+// unix wants a time of an answer to be one.
+func unix(t *testing.T, what string, got *time.Time, want time.Time) {
+	t.Helper()
+	if got == nil || !got.Equal(want) {
+		t.Errorf("%s is %v, want %v", what, got, want)
 	}
 }

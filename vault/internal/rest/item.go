@@ -204,7 +204,7 @@ func itemEndpoints[T any](kind model.Kind, what string, s Items[T], as shapes[T]
 				return nil, err
 			}
 			l, err := s.ListDeleted(c.context(), c.by, c.vault, p)
-			return ok(list(c, l, func(d *model.Deleted[T]) any {
+			return ok(list(c, l, func(d model.Deleted[T]) any {
 				return as.item(c, d.Item, c.url(named(d.Item)), c.deletion(as.id(d.Item), d.Deletion))
 			}), err)
 		}},

@@ -12,7 +12,7 @@ type Items[T any] interface {
 	List(ctx context.Context, by model.Caller, vault string, p model.Page) (model.List[T], error)
 	Versions(ctx context.Context, by model.Caller, id model.ID, p model.Page) (model.List[T], error)
 	Delete(ctx context.Context, by model.Caller, id model.ID) (*model.Deleted[T], error)
-	ListDeleted(ctx context.Context, by model.Caller, vault string, p model.Page) (model.List[*model.Deleted[T]], error)
+	ListDeleted(ctx context.Context, by model.Caller, vault string, p model.Page) (model.List[model.Deleted[T]], error)
 	GetDeleted(ctx context.Context, by model.Caller, id model.ID) (*model.Deleted[T], error)
 	Recover(ctx context.Context, by model.Caller, id model.ID) (T, error)
 	Purge(ctx context.Context, by model.Caller, id model.ID) error
