@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -125,20 +126,13 @@ func (s *Store) Backup(ctx context.Context, id model.ID) ([]byte, error) {
 // decodeBackup reads the sealed part of a backup. The secrets are parts of plain, nil for none.
 func decodeBackup(plain []byte) (text *backupText, secrets [][]byte, err error) {
 	bad := errors.New("it is damaged")
-	first, rest, found := bytes.Cut(plain[:min(len(plain), 12)], []byte("\n"))
-	_ = rest
-	if !found {
+	end := bytes.IndexByte(plain[:min(len(plain), 12)], '\n')
+	if end < 0 {
 		return nil, nil, bad
 	}
-	n := 0
-	for _, c := range first {
-		if c < '0' || c > '9' {
-			return nil, nil, bad
-		}
-		n = n*10 + int(c-'0')
-	}
-	body := plain[len(first)+1:]
-	if n > len(body) {
+	body := plain[end+1:]
+	n, err := strconv.ParseUint(string(plain[:end]), 10, 31)
+	if err != nil || n > uint64(len(body)) {
 		return nil, nil, bad
 	}
 	text = new(backupText)
@@ -164,10 +158,7 @@ func decodeBackup(plain []byte) (text *backupText, secrets [][]byte, err error) 
 			if *v.Secret < 0 || *v.Secret > len(body) {
 				return nil, nil, bad
 			}
-			secret, body = body[:*v.Secret:*v.Secret], body[*v.Secret:]
-			if secret == nil {
-				secret = []byte{}
-			}
+			secret, body = body[:*v.Secret:*v.Secret], body[*v.Secret:] // not nil, also when it is empty
 		}
 		secrets = append(secrets, secret)
 	}

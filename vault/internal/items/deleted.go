@@ -2,6 +2,7 @@ package items
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -17,7 +18,7 @@ const olderMark = "\x00"
 func olderKey(id model.ID, r *itemRow) string {
 	return table.Key{
 		Partition: partition(id.Vault, id.Kind),
-		Row:       fmt.Sprintf("%s%s%020d.%s", strings.ToLower(id.Name), olderMark, r.Deletion.At.UnixNano(), r.Generation),
+		Row:       fmt.Sprintf("%s%s%010d", strings.ToLower(id.Name), olderMark, r.Turn),
 	}.String()
 }
 
@@ -84,7 +85,7 @@ func (s *Store) Delete(ctx context.Context, id model.ID) (*model.Deleted[*Versio
 		return nil, err
 	}
 	if older != nil {
-		row.Older = older.Older + 1
+		row.Older, row.Turn = older.Older+1, older.Turn+1
 		older.Older = 0
 		if err := deletedItems.Put(ctx, olderKey(id, older), older); err != nil {
 			return nil, err
@@ -115,10 +116,10 @@ func (s *Store) Recover(ctx context.Context, id model.ID) (*Version, error) {
 	if other != nil {
 		return nil, fmt.Errorf("%q: %w", id.String(), model.ErrExists)
 	}
-	if err := s.raise(ctx, id, row); err != nil {
+	if _, err := s.raise(ctx, id, row); err != nil {
 		return nil, err
 	}
-	row.Deletion, row.Older = nil, 0
+	row.Deletion, row.Older, row.Turn = nil, 0, 0
 	if err := liveItems.Put(ctx, itemKey(id), row); err != nil {
 		return nil, err
 	}
@@ -126,23 +127,24 @@ func (s *Store) Recover(ctx context.Context, id model.ID) (*Version, error) {
 	return row.version(ctx, id, row.Current)
 }
 
-// raise puts the item that was deleted before row, which had the same name and leaves, in its place.
-func (s *Store) raise(ctx context.Context, id model.ID, row *itemRow) error {
+// raise puts the item that was deleted before row, which had the same name and leaves, in its place, and returns it; nil if
+// there is none.
+func (s *Store) raise(ctx context.Context, id model.ID, row *itemRow) (*itemRow, error) {
 	if row.Older == 0 {
-		return deletedItems.Delete(ctx, itemKey(id))
+		return nil, deletedItems.Delete(ctx, itemKey(id))
 	}
 	prefix := strings.ToLower(id.Name) + olderMark
 	for older, err := range deletedItems.Scan(ctx, partition(id.Vault, id.Kind), table.Prefix(prefix), table.Reverse(), table.Limit(1)) {
 		if err != nil {
-			return err
+			return nil, err
 		}
 		older.Value.Older = row.Older - 1
 		if err := deletedItems.Delete(ctx, older.Key.String()); err != nil {
-			return err
+			return nil, err
 		}
-		return deletedItems.Put(ctx, itemKey(id), older.Value)
+		return older.Value, deletedItems.Put(ctx, itemKey(id), older.Value)
 	}
-	return deletedItems.Delete(ctx, itemKey(id))
+	return nil, deletedItems.Delete(ctx, itemKey(id))
 }
 
 // Purge removes a deleted item with all its versions for good. ErrProtected: in this vault nobody may.
@@ -154,7 +156,7 @@ func (s *Store) Purge(ctx context.Context, id model.ID) error {
 	if s.PurgeProtected(id.Vault) {
 		return fmt.Errorf("%q: %w", id.String(), model.ErrProtected)
 	}
-	if err := s.raise(ctx, id, row); err != nil {
+	if _, err := s.raise(ctx, id, row); err != nil {
 		return err
 	}
 	return removeVersions(ctx, row)
@@ -191,43 +193,49 @@ func (s *Store) PurgeDue(ctx context.Context) (n int, more bool, err error) {
 		if n == purgeItems || gone >= purgeVersions {
 			return n, true, nil
 		}
-		if err := s.purgeRow(ctx, row.Key); err != nil {
+		again, err := s.purgeRow(ctx, row.Key)
+		if errors.Is(err, table.ErrNotFound) {
+			continue // it has come up in the place of one that this unit has purged
+		}
+		if err != nil {
 			return 0, false, err
 		}
+		more = more || again
 		gone += row.Value.Versions
 		n++
 	}
-	return n, false, nil
+	return n, more, nil
 }
 
-// purgeRow removes a deleted item, whether it was the last one that had its name or not. The unit may have moved it
-// since it was found.
-func (s *Store) purgeRow(ctx context.Context, k table.Key) error {
+// purgeRow removes a deleted item, whether it was the last one that had its name or not. Again tells that the one which
+// took its place is due as well; the scan that has found it may not find that.
+func (s *Store) purgeRow(ctx context.Context, k table.Key) (again bool, err error) {
 	vault, kind := place(k)
 	name, _, older := strings.Cut(k.Row, olderMark)
 	id := model.ID{Vault: vault, Kind: kind, Name: name}
 	row, err := deletedItems.Get(ctx, k.String())
 	if err != nil {
-		return err
+		return false, err
 	}
 	if !older {
-		if err := s.raise(ctx, id, row); err != nil {
-			return err
+		next, err := s.raise(ctx, id, row)
+		if err != nil {
+			return false, err
 		}
-		return removeVersions(ctx, row)
+		return next != nil && s.due(next), removeVersions(ctx, row)
 	}
 	last, err := getItem(ctx, deletedItems, id)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if last != nil {
 		last.Older--
 		if err := deletedItems.Put(ctx, itemKey(id), last); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if err := deletedItems.Delete(ctx, k.String()); err != nil {
-		return err
+		return false, err
 	}
-	return removeVersions(ctx, row)
+	return false, removeVersions(ctx, row)
 }

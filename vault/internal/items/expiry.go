@@ -68,11 +68,10 @@ func (s *Store) Expiring(ctx context.Context, within time.Duration, p model.Page
 	until := s.env.Now().Add(within).Unix() + 1
 	return page(s, "expiring", p, func(o ...table.ScanOption) iter.Seq2[table.Row[itemRow], error] {
 		return liveItems.ScanIndex(ctx, itemsByExpiry.Between(1, until), o...)
+	}, func(row table.Row[itemRow]) bool {
+		return visible == nil || visible(expiryOf(row).ID)
 	}, func(row table.Row[itemRow]) (*Expiry, error) {
 		e := expiryOf(row)
-		if visible != nil && !visible(e.ID) {
-			return nil, nil
-		}
 		return &e, nil
 	})
 }

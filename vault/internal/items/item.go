@@ -38,8 +38,9 @@ type itemRow struct {
 	WarnAt     int64           `json:"warn_at,omitempty"` // when the next warning is due, Unix time; 0 for never
 	// Deletion is there in deletedItems alone.
 	Deletion *model.Deletion `json:"deletion,omitempty"`
-	// Older is how many deleted items had the name before.
+	// Older is how many deleted items had the name before, and Turn is more than theirs.
 	Older int `json:"older,omitempty"`
+	Turn  int `json:"turn,omitempty"`
 }
 
 // itemsByExpiry finds items whose current version ends, itemsByWarning those about which somebody is to be told.
@@ -54,8 +55,8 @@ var liveItems = table.Of("perdure.vault.items", itemsByExpiry, itemsByWarning)
 // deletedByPurge finds deleted items whose time has come.
 var deletedByPurge = table.Index("purge", func(r *itemRow) int64 { return r.Deletion.PurgeAt.Unix() })
 
-// deletedItems are keyed as liveItems are; those that had a name before the one that was deleted last have the time of
-// their deletion behind the name.
+// deletedItems are keyed as liveItems are; those that had a name before the one that was deleted last have their
+// turn behind the name.
 var deletedItems = table.Of("perdure.vault.deleted", deletedByPurge)
 
 func partition(vault string, kind model.Kind) string { return vault + "." + string(kind) }

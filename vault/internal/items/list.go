@@ -57,8 +57,11 @@ func (s *Store) openCursor(list, cursor string) (string, error) {
 	return string(plain), nil
 }
 
-// page returns what of makes of the rows of a scan; nil leaves a row out.
-func page[R, T any](s *Store, list string, p model.Page, scan func(...table.ScanOption) iter.Seq2[table.Row[R], error], of func(table.Row[R]) (*T, error)) (model.List[*T], error) {
+// page returns what of makes of the rows of a scan that keep keeps. There is a next page only if another row is kept, so that nobody
+// learns of the others, unless they are more than maxScanned.
+func page[R, T any](s *Store, list string, p model.Page, scan func(...table.ScanOption) iter.Seq2[table.Row[R], error],
+	keep func(table.Row[R]) bool, of func(table.Row[R]) (*T, error),
+) (model.List[*T], error) {
 	out := model.List[*T]{Items: []*T{}}
 	after, err := s.openCursor(list, p.Cursor)
 	if err != nil {
@@ -72,17 +75,20 @@ func page[R, T any](s *Store, list string, p model.Page, scan func(...table.Scan
 		if err != nil {
 			return out, err
 		}
-		if more = len(out.Items) == size(p) || scanned == maxScanned; more {
+		full, kept := len(out.Items) == size(p), keep(row)
+		if more = full && kept || scanned == maxScanned; more {
 			break
 		}
-		entry, err := of(row)
-		if err != nil {
-			return out, err
-		}
-		if entry != nil {
+		if kept {
+			entry, err := of(row)
+			if err != nil {
+				return out, err
+			}
 			out.Items = append(out.Items, entry)
 		}
-		last = row.Cursor
+		if !full { // those behind a full page are looked at again by the next one
+			last = row.Cursor
+		}
 		scanned++
 	}
 	if more {
@@ -99,10 +105,9 @@ func (s *Store) List(ctx context.Context, vault string, kind model.Kind, p model
 	where := model.ID{Vault: vault, Kind: kind}
 	return page(s, "items/"+partition(vault, kind), p, func(o ...table.ScanOption) iter.Seq2[table.Row[itemRow], error] {
 		return liveItems.Scan(ctx, partition(vault, kind), o...)
+	}, func(row table.Row[itemRow]) bool {
+		return visible == nil || visible(row.Value.Name)
 	}, func(row table.Row[itemRow]) (*Version, error) {
-		if visible != nil && !visible(row.Value.Name) {
-			return nil, nil
-		}
 		v, err := row.Value.version(ctx, where, row.Value.Current)
 		if err != nil {
 			return nil, err
@@ -148,11 +153,10 @@ func (s *Store) ListDeleted(ctx context.Context, vault string, kind model.Kind, 
 	where := model.ID{Vault: vault, Kind: kind}
 	found, err := page(s, "deleted/"+partition(vault, kind), p, func(o ...table.ScanOption) iter.Seq2[table.Row[itemRow], error] {
 		return deletedItems.Scan(ctx, partition(vault, kind), o...)
-	}, func(row table.Row[itemRow]) (*model.Deleted[*Version], error) {
+	}, func(row table.Row[itemRow]) bool {
 		older := strings.Contains(row.Key.Row, olderMark)
-		if older || s.due(row.Value) || visible != nil && !visible(row.Value.Name) {
-			return nil, nil
-		}
+		return !older && !s.due(row.Value) && (visible == nil || visible(row.Value.Name))
+	}, func(row table.Row[itemRow]) (*model.Deleted[*Version], error) {
 		return row.Value.deletedVersion(ctx, where)
 	})
 	if err != nil {

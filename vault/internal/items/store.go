@@ -194,6 +194,9 @@ func (s *Store) Open(ctx context.Context, v *Version) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%q: %w", full.ID.String(), err)
 	}
+	if secret == nil {
+		secret = []byte{}
+	}
 	return secret, nil
 }
 

@@ -71,6 +71,9 @@ func (s *Service) Get(ctx context.Context, by model.Caller, id model.ID) (out *m
 			return err
 		}
 		defer clear(value)
+		if value == nil {
+			return fmt.Errorf("vault: %q has lost its value", v.ID.String())
+		}
 		o.ID = v.ID
 		out = secretOf(v)
 		out.Value = string(value)
