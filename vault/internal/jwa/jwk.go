@@ -263,3 +263,10 @@ func (k *Key) Public() []byte {
 }
 
 func bigInt64(n int) []byte { return bigInt(nil).SetInt64(int64(n)).Bytes() }
+
+// CurveOf returns the crv of a JSON Web Key that Public has written; empty if it has none.
+func CurveOf(public []byte) string {
+	var j publicJWK
+	_ = json.Unmarshal(public, &j) // Public writes what can be read
+	return j.Curve
+}
