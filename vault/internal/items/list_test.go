@@ -177,3 +177,28 @@ func TestCursors(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 }
+
+func FuzzCursor(f *testing.F) {
+	f.Add("")
+	f.Add("AAAA")
+	f.Add("not a cursor")
+	f.Fuzz(func(t *testing.T, cursor string) {
+		w := newWorld(t, items.Options{})
+		w.add(t, secret("x"), "v")
+		for _, list := range []func(ctx context.Context, p model.Page) error{
+			func(ctx context.Context, p model.Page) error {
+				_, err := w.List(ctx, model.DefaultVault, model.Secrets, p, nil)
+				return err
+			},
+			func(ctx context.Context, p model.Page) error {
+				_, err := w.Versions(ctx, secret("x"), p)
+				return err
+			},
+		} {
+			err := w.Unit(context.Background(), func(ctx context.Context) error { return list(ctx, model.Page{Cursor: cursor}) })
+			if fault := new(model.FieldError); cursor != "" && !errors.As(err, &fault) {
+				t.Errorf("%q: %v", cursor, err)
+			}
+		}
+	})
+}
