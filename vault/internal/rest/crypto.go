@@ -37,6 +37,7 @@ func (c *call) cryptoBody() (*cryptoBody, error) {
 	case in.Value == nil:
 		return nil, required("value")
 	}
+	c.alg = in.Alg
 	return in, nil
 }
 

@@ -137,7 +137,10 @@ func explain(c *call, e *endpoint, err error) *failure {
 	case errors.Is(err, model.ErrExpired):
 		return forbidden(kind+"Expired", "Operation %s is not allowed on an expired %s.", e.verb, thing)
 	case errors.Is(err, model.ErrOperation):
-		return forbidden("KeyOperationForbidden", "Operation %s is not permitted on this key.", e.verb)
+		if c.alg == "" {
+			return forbidden("KeyOperationForbidden", "Operation %s is not permitted on this key.", e.verb)
+		}
+		return forbidden("KeyOperationForbidden", "Operation %s is not permitted on this key: it is not in its key_ops, or %.40q is no algorithm for a key of its type and size.", e.verb, c.alg)
 	case errors.As(err, &field):
 		return badParameter("Property %s has an invalid value: %s.", field.Field, strings.TrimSuffix(field.Detail, "."))
 	case errors.Is(err, model.ErrInvalid):

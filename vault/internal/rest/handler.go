@@ -70,6 +70,7 @@ type call struct {
 	args    map[string]string
 	query   url.Values
 	body    []byte
+	alg     string // that a key is to work by
 }
 
 // answer is what an endpoint returns. A nil body is none.

@@ -29,6 +29,7 @@ import (
 
 	"github.com/perdure/perdure/auth"
 	"github.com/perdure/perdure/vault/internal/items"
+	"github.com/perdure/perdure/vault/internal/keys"
 	"github.com/perdure/perdure/vault/internal/model"
 	"github.com/perdure/perdure/vault/internal/rest"
 	"github.com/perdure/perdure/vault/internal/secrets"
@@ -495,7 +496,7 @@ func openVault(t testing.TB) *vaulted {
 	store := items.New(v.world.Env, items.Options{})
 
 	v.site = serve(t, rest.Options{
-		Secrets: secrets.New(v.world.Env, store, v.world.Guard), Keys: &stubKeys{},
+		Secrets: secrets.New(v.world.Env, store, v.world.Guard), Keys: deletedKeys{keys.New(v.world.Env, store, v.world.Guard, keys.Options{})},
 		Certificates: &stubCertificates{},
 	})
 	return v
@@ -507,4 +508,15 @@ func unix(t *testing.T, what string, got *time.Time, want time.Time) {
 	if got == nil || !got.Equal(want) {
 		t.Errorf("%s is %v, want %v", what, got, want)
 	}
+}
+
+type deletedKeys struct{ *keys.Service }
+
+func (d deletedKeys) ListDeleted(ctx context.Context, by model.Caller, vault string, p model.Page) (out model.List[model.Deleted[*model.Key]], err error) {
+	l, err := d.Service.ListDeleted(ctx, by, vault, p)
+	for _, one := range l.Items {
+		out.Items = append(out.Items, *one)
+	}
+	out.Next = l.Next
+	return out, err
 }
