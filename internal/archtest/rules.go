@@ -82,6 +82,7 @@ var rules = ruleset{
 				"internal/poison",
 				"internal/telemetry",
 				"internal/problem",
+				"internal/suggest",
 				"internal/archtest",
 				"auth",
 				"internal/keystore",
@@ -151,6 +152,7 @@ var rules = ruleset{
 			why:  "what an app can offer beside its functions: they speak to resources, never to each other, and the root wires them",
 			packages: []string{
 				"auth/login",
+				"gateway/internal/entity",
 				"identity",
 				"identity/internal/checks",
 				"identity/internal/directory",
@@ -163,6 +165,7 @@ var rules = ruleset{
 				"identity/internal/people/guard",
 				"identity/internal/people/pages",
 				"identity/internal/people/password",
+				"pgidentity/authority",
 				"vault",
 				"vault/internal/items",
 				"vault/internal/jwa",

@@ -1,0 +1,175 @@
+package entity
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Op is what happened to an entity.
+type Op string
+
+// The operations.
+const (
+	Added   Op = "added"
+	Removed Op = "removed"
+	Changed Op = "changed"
+)
+
+// Change is what is different between two configurations in one entity.
+type Change struct {
+	Op     Op
+	Entity Entity        // the new one, or the one removed
+	Fields []FieldChange // of a changed one, in the order of the Admin API
+}
+
+// FieldChange is a field with another value. The values are JSON; those of secrets are withheld.
+type FieldChange struct {
+	Name     string
+	Old, New string
+}
+
+// String is the change in one line and, for a changed entity, one more for each field.
+func (c Change) String() string {
+	var b strings.Builder
+	b.WriteString(map[Op]string{Added: "+ ", Removed: "- ", Changed: "~ "}[c.Op])
+	b.WriteString(Describe(c.Entity))
+	if m := MetaOf(c.Entity); m.Source.File != "" {
+		fmt.Fprintf(&b, "  (%s)", &m.Source)
+	}
+	for _, f := range c.Fields {
+		fmt.Fprintf(&b, "\n    %s: %s -> %s", f.Name, f.Old, f.New)
+	}
+	return b.String()
+}
+
+// withheld are the fields that a difference does not show.
+var withheld = map[Kind][]string{
+	JWTs:         {"secret"},
+	KeyAuths:     {"key"},
+	Certificates: {"key", "key_alt"},
+}
+
+// secretWords are parts of the names of settings of plugins whose values a difference does not show.
+var secretWords = []string{"secret", "password", "token", "credential", "private", "api_key"}
+
+// Diff returns what is different between two compiled configurations, either of which may be nil, in the
+// order of All: first what was added or changed, then what was removed. Where a file says it and when it
+// was changed makes no difference.
+func Diff(old, new *Config) []Change {
+	if old == nil {
+		old = &Config{}
+	}
+	if new == nil {
+		new = &Config{}
+	}
+	var changes []Change
+	for e := range new.All() {
+		was, ok := old.ids[nameKey{e.Kind(), e.meta().ID}]
+		if !ok {
+			changes = append(changes, Change{Op: Added, Entity: e})
+			continue
+		}
+		if fields := diffFields(was, e); len(fields) > 0 {
+			changes = append(changes, Change{Op: Changed, Entity: e, Fields: fields})
+		}
+	}
+	for e := range old.All() {
+		if _, ok := new.ids[nameKey{e.Kind(), e.meta().ID}]; !ok {
+			changes = append(changes, Change{Op: Removed, Entity: e})
+		}
+	}
+	return changes
+}
+
+// diffFields compares two entities as the Admin API shows them.
+func diffFields(old, new Entity) []FieldChange {
+	a, b := fieldsOf(old), fieldsOf(new)
+	var changes []FieldChange
+	for i, f := range b {
+		if f.name == "created_at" || f.name == "updated_at" || bytes.Equal(a[i].value, f.value) {
+			continue
+		}
+		if f.name == "config" {
+			changes = append(changes, diffConfig(old.(*Plugin).Config, new.(*Plugin).Config)...)
+			continue
+		}
+		change := FieldChange{Name: f.name, Old: string(a[i].value), New: string(f.value)}
+		if slices.Contains(withheld[new.Kind()], f.name) {
+			change.Old, change.New = hide(a[i].value), hide(f.value)
+		}
+		changes = append(changes, change)
+	}
+	return changes
+}
+
+type fieldValue struct {
+	name  string
+	value []byte
+}
+
+// fieldsOf are the fields of an entity, which are the same for all of its kind.
+func fieldsOf(e Entity) []fieldValue {
+	text, err := json.Marshal(e)
+	if err != nil { // texts, numbers, lists
+		panic(fmt.Errorf("entity: %s: %w", Describe(e), err))
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	var fields []fieldValue
+	_, _ = dec.Token()
+	for dec.More() {
+		name, _ := dec.Token()
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			panic(fmt.Errorf("entity: %s: %w", Describe(e), err))
+		}
+		fields = append(fields, fieldValue{fmt.Sprint(name), value})
+	}
+	return fields
+}
+
+func hide(value []byte) string {
+	if string(value) == "null" {
+		return "null"
+	}
+	return "(secret)"
+}
+
+// diffConfig compares the settings of a plugin.
+func diffConfig(old, new map[string]any) []FieldChange {
+	names := map[string]bool{}
+	for name := range old {
+		names[name] = true
+	}
+	for name := range new {
+		names[name] = true
+	}
+	var changes []FieldChange
+	for name := range names {
+		a, b := setting(old[name]), setting(new[name])
+		if bytes.Equal(a, b) {
+			continue
+		}
+		change := FieldChange{Name: "config." + name, Old: string(a), New: string(b)}
+		if mayBeSecret(name) {
+			change.Old, change.New = hide(a), hide(b)
+		}
+		changes = append(changes, change)
+	}
+	slices.SortFunc(changes, func(a, b FieldChange) int { return strings.Compare(a.Name, b.Name) })
+	return changes
+}
+
+func setting(v any) []byte {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return []byte(`"(no JSON)"`)
+	}
+	return text
+}
+
+func mayBeSecret(name string) bool {
+	return slices.ContainsFunc(secretWords, func(word string) bool { return strings.Contains(strings.ToLower(name), word) })
+}

@@ -1,0 +1,79 @@
+package entity
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Severity says how bad a problem is.
+type Severity string
+
+// The severities. A configuration with an error is not used.
+const (
+	Error   Severity = "error"
+	Warning Severity = "warning"
+)
+
+// Problem is something wrong with a configuration.
+type Problem struct {
+	Severity Severity `json:"severity"`
+	File     string   `json:"file,omitempty"`
+	Line     int      `json:"line,omitempty"`   // from 1; 0 is unknown
+	Entity   string   `json:"entity,omitempty"` // route "demo"
+	// Message says what is wrong and what would mend it. It has no secret in it.
+	Message string `json:"message"`
+}
+
+// String is the problem in one line, as compilers write them.
+func (p Problem) String() string {
+	var b strings.Builder
+	if p.File != "" {
+		b.WriteString(p.File)
+		if p.Line > 0 {
+			fmt.Fprintf(&b, ":%d", p.Line)
+		}
+		b.WriteString(": ")
+	}
+	fmt.Fprintf(&b, "%s: ", p.Severity)
+	if p.Entity != "" {
+		b.WriteString(p.Entity + ": ")
+	}
+	b.WriteString(p.Message)
+	return b.String()
+}
+
+// Failed reports whether there is an error among problems.
+func Failed(problems []Problem) bool {
+	return slices.ContainsFunc(problems, func(p Problem) bool { return p.Severity == Error })
+}
+
+// SortProblems orders problems by file, line and text.
+func SortProblems(problems []Problem) {
+	slices.SortStableFunc(problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Entity+a.Message, b.Entity+b.Message))
+	})
+}
+
+// report collects problems of entities.
+type report struct{ problems []Problem }
+
+func (r *report) add(s Severity, e Entity, field, format string, args ...any) {
+	m := e.meta()
+	message := fmt.Sprintf(format, args...)
+	if field != "" {
+		message = field + ": " + message
+	}
+	r.problems = append(r.problems, Problem{
+		Severity: s, File: m.Source.File, Line: m.Source.At(field), Entity: Describe(e), Message: message,
+	})
+}
+
+func (r *report) errorf(e Entity, field, format string, args ...any) {
+	r.add(Error, e, field, format, args...)
+}
+
+func (r *report) warnf(e Entity, field, format string, args ...any) {
+	r.add(Warning, e, field, format, args...)
+}
