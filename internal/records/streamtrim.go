@@ -2,6 +2,7 @@ package records
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/perdure/perdure/internal/store"
 	"github.com/perdure/perdure/internal/tuple"
@@ -98,4 +99,36 @@ func TrimStream(txn *store.Txn, r store.Reader, p Partition, limit int, remove f
 	txn.DeleteRange(store.PositionKey(log, removed.first), store.PositionKey(log, next))
 	txn.Put(key, trim{first: next, bytes: removed.bytes + state.Bytes - left}.encode())
 	return count, nil
+}
+
+// DropEvents removes the events of a partition before a position, in a unit, one by one: for a stream that is read by
+// its owner alone, who takes what is read away in the unit that works with it. It does not decode them.
+func DropEvents(u Unit, p Partition, before uint64) error {
+	key := streamKey(spaceStreamTrim, p)
+	value, err := u.Get(key) // that nobody else removes events meanwhile
+	if err != nil {
+		return err
+	}
+	removed, err := decodeTrim(value)
+	if err != nil {
+		return fmt.Errorf("what was removed of stream %q: %w", p.Stream, err)
+	}
+	if before <= removed.first {
+		return nil
+	}
+	log := streamKey(spaceStream, p)
+	var keys [][]byte
+	err = u.Scan(store.Range{Start: store.PositionKey(log, removed.first), End: store.PositionKey(log, before)}, func(it store.Item) bool {
+		keys = append(keys, slices.Clone(it.Key))
+		removed.bytes += int64(len(it.Value))
+		return true
+	})
+	for i := 0; err == nil && i < len(keys); i++ {
+		err = u.Delete(keys[i])
+	}
+	if err != nil {
+		return err
+	}
+	removed.first = before
+	return u.Put(key, removed.encode())
 }
