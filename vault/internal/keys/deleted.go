@@ -35,14 +35,17 @@ func (s *Service) Delete(ctx context.Context, by model.Caller, id model.ID) (out
 }
 
 // ListDeleted returns the deleted keys of a vault that the caller may see. The right is model.OpList.
-func (s *Service) ListDeleted(ctx context.Context, by model.Caller, vault string, p model.Page) (out model.List[*model.Deleted[*model.Key]], err error) {
+func (s *Service) ListDeleted(ctx context.Context, by model.Caller, vault string, p model.Page) (out model.List[model.Deleted[*model.Key]], err error) {
 	o := model.Operation{ID: model.ID{Vault: vault}, Op: model.OpList, Detail: "deleted"}
 	err = s.visible(ctx, by, o, func(ctx context.Context, visible func(string) bool) error {
 		found, err := s.store.ListDeleted(ctx, vault, model.Keys, p, visible)
 		if err != nil {
 			return err
 		}
-		out, err = mapped(found, func(d model.Deleted[*items.Version]) (*model.Deleted[*model.Key], error) { return deletedOf(&d) })
+		out, err = mapped(found, func(d model.Deleted[*items.Version]) (model.Deleted[*model.Key], error) {
+			k, err := keyOf(d.Item)
+			return model.Deleted[*model.Key]{Item: k, Deletion: d.Deletion}, err
+		})
 		return err
 	})
 	return out, err

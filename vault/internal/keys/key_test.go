@@ -224,7 +224,7 @@ func TestDeletedKeys(t *testing.T) {
 	want(t, "get", err, model.ErrNotFound)
 	_, err = w.Create(t.Context(), by, id("k"), model.CreateKey{Type: "EC"})
 	want(t, "create", err, model.ErrDeleted)
-	if l := must[model.List[*model.Deleted[*model.Key]]](t)(w.ListDeleted(t.Context(), by, model.DefaultVault, model.Page{})); len(l.Items) != 1 || l.Items[0].Item.ID != k.ID {
+	if l := must[model.List[model.Deleted[*model.Key]]](t)(w.ListDeleted(t.Context(), by, model.DefaultVault, model.Page{})); len(l.Items) != 1 || l.Items[0].Item.ID != k.ID {
 		t.Errorf("%+v", l)
 	}
 	if d := must[*model.Deleted[*model.Key]](t)(w.GetDeleted(t.Context(), by, id("k"))); d.Item.ID != k.ID {
