@@ -7,6 +7,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -308,4 +309,33 @@ func TestManyAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// When the unit runs again and the key was rotated meanwhile, signature and version are both of the new one.
+func TestRotatedBetweenRunsOfAUnit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, keys.Options{})
+	first := w.create(t, "k", "EC")
+	again := errors.New("a conflict")
+	guard := guardFunc(func(ctx context.Context, fn func(context.Context) error) error {
+		err := w.Unit(ctx, func(ctx context.Context) error {
+			if err := fn(ctx); err != nil {
+				return err
+			}
+			return again
+		})
+		if !errors.Is(err, again) {
+			return err
+		}
+		must[*model.Key](t)(w.Rotate(ctx, by, id("k")))
+		return w.Unit(ctx, fn)
+	})
+	s := keys.New(w.Env, w.store, guard, keys.Options{})
+	sig, used, err := s.Sign(t.Context(), by, id("k"), "ES256", digest("m"))
+	if err != nil || used == first.ID {
+		t.Fatal(used, err)
+	}
+	if ok, err := w.Verify(t.Context(), by, used, "ES256", digest("m"), sig); !ok || err != nil {
+		t.Errorf("%v, %v", ok, err)
+	}
 }
