@@ -1,0 +1,132 @@
+package certificates
+
+import (
+	"context"
+	"errors"
+	"math/big"
+	"strings"
+	"time"
+
+	"github.com/perdure/perdure/table"
+	"github.com/perdure/perdure/vault/internal/items"
+	"github.com/perdure/perdure/vault/internal/model"
+)
+
+const (
+	// listLife is how long a list is good.
+	listLife = 7 * 24 * time.Hour
+	// listFresh is how long before its end a list is made anew, so that clients which keep it have it in time.
+	listFresh = listLife / 2
+)
+
+// listRow is the last list of a version of an authority.
+type listRow struct {
+	Number int64     `json:"number"`
+	DER    []byte    `json:"der"`
+	Next   time.Time `json:"next"` // when there must be another
+	Stale  bool      `json:"stale,omitempty"`
+}
+
+// lists are by vault and version of the authority.
+var lists = table.Of[listRow]("perdure.vault.certificates.lists")
+
+func listKey(vault, version string) string {
+	return table.Key{Row: listPartition(vault, version)}.String()
+}
+
+// staleList has a list be made anew when it is next asked for.
+func staleList(ctx context.Context, vault, version string) error {
+	row, err := lists.Get(ctx, listKey(vault, version))
+	if errors.Is(err, table.ErrNotFound) {
+		return nil
+	}
+	if err != nil || row.Stale {
+		return err
+	}
+	row.Stale = true
+	return lists.Put(ctx, listKey(vault, version), row)
+}
+
+// listName is the name under which CRL knows a version of an authority. It is a name as items have it.
+func listName(id model.ID) string { return id.Name + "-" + id.Version }
+
+// CRL returns the revocation list of an authority of a vault (RFC 5280, in DER), to anybody. The authority is a name, which
+// is its current version, or a name, a hyphen and a version, which is what certificates refer to. A list is kept for some days, or until
+// something is revoked. ErrNotFound: there is no such authority, or it is deleted, or its key is not in the vault and no
+// list is left of before.
+func (s *Service) CRL(ctx context.Context, vault, authority string) (der []byte, err error) {
+	if err := model.CheckVaultName(vault); err != nil {
+		return nil, err
+	}
+	if err := model.CheckName(authority); err != nil {
+		return nil, err
+	}
+	err = s.env.Unit(ctx, func(ctx context.Context) error {
+		der, err = s.list(ctx, vault, authority)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return der, nil
+}
+
+func (s *Service) list(ctx context.Context, vault, authority string) ([]byte, error) {
+	v, err := s.listOf(ctx, vault, authority)
+	if err != nil {
+		return nil, err
+	}
+	now := s.env.Now()
+	row, err := lists.Get(ctx, listKey(vault, v.Version))
+	if err == nil && !row.Stale && now.Before(row.Next.Add(-listFresh)) {
+		return row.DER, nil
+	}
+	if errors.Is(err, table.ErrNotFound) {
+		row, err = &listRow{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	t, err := textOf(v)
+	if err != nil {
+		return nil, err
+	}
+	if t.Offline {
+		if row.DER != nil {
+			return row.DER, nil
+		}
+		return nil, notFound(v.ID)
+	}
+	a, err := s.open(ctx, v, t)
+	if err != nil {
+		return nil, err
+	}
+	if !a.Certificate.IsCA {
+		return nil, notFound(v.ID)
+	}
+	revoked, err := revokedOn(ctx, vault, v.Version)
+	if err != nil {
+		return nil, err
+	}
+	row.Number++
+	row.Next, row.Stale = now.Add(listLife), false
+	if row.DER, err = a.RevocationList(revoked, big.NewInt(row.Number), now, row.Next); err != nil {
+		return nil, err
+	}
+	return row.DER, lists.Put(ctx, listKey(vault, v.Version), row)
+}
+
+// listOf returns the version of an authority that a list is asked of. That with a version goes first, so that nobody takes its
+// place with a certificate whose name looks like it.
+func (s *Service) listOf(ctx context.Context, vault, authority string) (*items.Version, error) {
+	id := model.ID{Vault: vault, Kind: model.Certificates}
+	if i := strings.LastIndexByte(authority, '-'); i > 0 && len(authority)-i == 33 {
+		id.Name, id.Version = authority[:i], authority[i+1:]
+		v, err := s.store.Get(ctx, id)
+		if err == nil || !errors.Is(err, model.ErrNotFound) {
+			return v, err
+		}
+	}
+	id.Name, id.Version = authority, ""
+	return s.store.Get(ctx, id)
+}
