@@ -160,10 +160,17 @@ func (l *Log) Status(ctx context.Context) (*Status, error) {
 		s.Error = l.fault.Error()
 	}
 	l.mu.Unlock()
-	for _, sender := range l.senders {
-		sender.mu.Lock()
-		s.Sinks = append(s.Sinks, sender.status)
-		sender.mu.Unlock()
-	}
+	s.Sinks = l.Sinks()
 	return s, nil
+}
+
+// Sinks says how the sinks do.
+func (l *Log) Sinks() []SinkStatus {
+	all := make([]SinkStatus, 0, len(l.senders))
+	for _, s := range l.senders {
+		s.mu.Lock()
+		all = append(all, s.status)
+		s.mu.Unlock()
+	}
+	return all
 }
