@@ -5,6 +5,8 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
+	"fmt"
 
 	"github.com/perdure/perdure/vault/internal/model"
 )
@@ -19,8 +21,11 @@ func (k *Key) decrypt15(value []byte) ([]byte, error) {
 	instead := k.rejected(value)
 	//lint:ignore SA1019 clients of Azure Key Vault have it; whether it fails is not told to anybody
 	plain, err := rsa.DecryptPKCS1v15(nil, k.rsa, value)
-	if err != nil {
+	switch {
+	case errors.Is(err, rsa.ErrDecryption):
 		return instead, nil
+	case err != nil: // nothing of this value
+		return nil, fmt.Errorf("decrypt: %w", err)
 	}
 	return plain, nil
 }

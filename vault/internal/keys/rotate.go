@@ -126,6 +126,9 @@ func (s *Service) RotateDue(ctx context.Context) error {
 			if err == nil {
 				continue
 			}
+			if ctx.Err() != nil { // the key is not to blame
+				return errors.Join(append(failed, ctx.Err())...)
+			}
 			failed = append(failed, fmt.Errorf("rotation policy of %q: %w", id.String(), err))
 			// When not even this can be written the next batch would be the same one.
 			if err := s.postpone(ctx, id, now); err != nil {
