@@ -146,26 +146,48 @@ func TestBackupsThatAreNone(t *testing.T) {
 	}
 }
 
-// The largest item can be backed up: so many versions as there may be, of secrets as large as they may be.
-func TestLargestBackup(t *testing.T) {
+// As many versions as there may be, of secrets as large as they may be, fit into a backup; a tenth of them shows it.
+func TestLargeBackup(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, items.Options{})
 	value := bytes.Repeat([]byte("x"), model.MaxSecret)
-	for range 10 {
-		w.Do(t, func(ctx context.Context) error {
-			for range model.MaxVersions / 10 {
-				if err := w.Add(ctx, &items.Version{ID: secret("x"), Attributes: model.Attributes{Enabled: true}, Tags: map[string]string{"a": "b"}}, value); err != nil {
-					return err
-				}
+	w.Do(t, func(ctx context.Context) error {
+		for range model.MaxVersions / 10 {
+			v := &items.Version{ID: secret("x"), Attributes: model.Attributes{Enabled: true}, Tags: map[string]string{"a": strings.Repeat("b", 256)}}
+			if err := w.Add(ctx, v, value); err != nil {
+				return err
 			}
-			return nil
-		})
+		}
+		return nil
+	})
+	backup := w.backup(t, secret("x"))
+	if 10*len(backup) > items.MaxBackup {
+		t.Errorf("%d bytes", len(backup))
 	}
-	if _, err := w.restore(t, "other", model.Secrets, w.backup(t, secret("x"))); err != nil {
+	if _, err := w.restore(t, "other", model.Secrets, backup); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.value(t, model.ID{Vault: "other", Kind: model.Secrets, Name: "x"}); got != string(value) {
 		t.Errorf("%d bytes", len(got))
+	}
+}
+
+// A backup that is too large is refused when it is made, not when it is needed.
+func TestBackupTooLarge(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, items.Options{})
+	public := []byte(`"` + strings.Repeat("x", 900<<10) + `"`)
+	w.Do(t, func(ctx context.Context) error {
+		for range items.MaxBackup/(900<<10) + 1 {
+			if err := w.Add(ctx, &items.Version{ID: secret("x"), Public: public}, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	_, err := in(t, w, func(ctx context.Context) ([]byte, error) { return w.Backup(ctx, secret("x")) })
+	if !errors.Is(err, model.ErrTooMany) {
+		t.Error(err)
 	}
 }
 

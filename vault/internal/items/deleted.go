@@ -51,8 +51,7 @@ func (r *itemRow) deletedVersion(ctx context.Context, where model.ID) (*model.De
 	if err != nil {
 		return nil, err
 	}
-	v.withoutSecret().deleted = true
-	return &model.Deleted[*Version]{Item: v, Deletion: *r.Deletion}, nil
+	return &model.Deleted[*Version]{Item: v.withoutSecret(), Deletion: *r.Deletion}, nil
 }
 
 // Deleted returns the deleted item that has a name, at its current version.

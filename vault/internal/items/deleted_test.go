@@ -160,17 +160,17 @@ func (w *world) purgeDue(t *testing.T) (n int, more bool) {
 func TestReuse(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, items.Options{ReuseDeleted: func(string) bool { return true }, RecoverableDays: func(string) int { return 7 }})
-	for _, value := range []string{"one", "two", "three"} {
+	for _, value := range []string{"one", "two", "three", "four"} {
 		if v := w.add(t, secret("x"), value); v.Previous != "" {
 			t.Errorf("%+v", v)
 		}
-		if value != "three" {
+		if value != "four" {
 			w.delete(t, secret("x")) // all in the same moment
 		}
 	}
 	w.add(t, secret("xx"), "other")
 	w.delete(t, secret("xx"))
-	w.wantWhole(t, 1, 3, 4)
+	w.wantWhole(t, 1, 4, 5)
 	if got, _ := w.deletedNames(t, 1, nil); !slices.Equal(got, []string{"x", "xx"}) {
 		t.Errorf("%v", got)
 	}
@@ -178,17 +178,17 @@ func TestReuse(t *testing.T) {
 		t.Errorf("the name is in use: %v", err)
 	}
 	w.delete(t, secret("x"))
-	w.wantWhole(t, 0, 4, 4)
+	w.wantWhole(t, 0, 5, 5)
 	// The last one that was deleted comes first.
-	if _, err := w.recover(t, "x"); err != nil || w.value(t, secret("x")) != "three" {
+	if _, err := w.recover(t, "x"); err != nil || w.value(t, secret("x")) != "four" {
 		t.Error(err)
 	}
 	w.delete(t, secret("x"))
-	for i, value := range []string{"two", "one"} {
+	for i, value := range []string{"three", "two", "one"} {
 		if err := w.purge(t, secret("X")); err != nil {
 			t.Fatal(err)
 		}
-		w.wantWhole(t, 0, 3-i, 3-i)
+		w.wantWhole(t, 0, 4-i, 4-i)
 		if v, err := w.recover(t, "x"); err != nil || w.value(t, v.ID) != value {
 			t.Fatalf("%+v, %v; want %q", v, err, value)
 		}

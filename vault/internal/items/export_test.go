@@ -3,6 +3,7 @@ package items
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/perdure/perdure/table"
 	"github.com/perdure/perdure/vault/internal/model"
@@ -61,7 +62,7 @@ func SwapItems(ctx context.Context, a, b model.ID, names bool) error {
 // Whole reports what is half: an item without its versions, versions without an item, a secret that does not open. Otherwise it
 // returns how many items there are, deleted ones and versions.
 func Whole(ctx context.Context, s *Store) (items, deleted, rows int, err error) {
-	known := map[string]int{}
+	known, older := map[string]int{}, map[string]int{}
 	for _, t := range []*table.Table[itemRow]{liveItems, deletedItems} {
 		for row, err := range t.ScanAll(ctx) {
 			if err != nil {
@@ -86,11 +87,21 @@ func Whole(ctx context.Context, s *Store) (items, deleted, rows int, err error) 
 				return 0, 0, 0, fmt.Errorf("%q: %+v", row.Key, row.Value.Deletion)
 			}
 			known[row.Value.Generation] = n
+			if name, _, is := strings.Cut(row.Key.Row, olderMark); is {
+				older[row.Key.Partition+"/"+name]--
+			} else {
+				older[row.Key.Partition+"/"+name] += row.Value.Older
+			}
 			if t == liveItems {
 				items++
 			} else {
 				deleted++
 			}
+		}
+	}
+	for name, n := range older {
+		if n != 0 {
+			return 0, 0, 0, fmt.Errorf("%q: %d more deleted items than there are", name, n)
 		}
 	}
 	for row, err := range versions.ScanAll(ctx) {

@@ -119,7 +119,7 @@ func (s *Store) Add(ctx context.Context, v *Version, secret []byte) error {
 	}
 	// V is touched when nothing can fail but the store.
 	v.ID, v.Previous, v.Created, v.Updated = id, previous, now, now
-	v.sealed, v.generation, v.lean, v.deleted = sealed, item.Generation, false, false
+	v.sealed, v.generation, v.lean = sealed, item.Generation, false
 	return s.write(ctx, item, v)
 }
 
@@ -174,12 +174,9 @@ func (s *Store) Get(ctx context.Context, id model.ID) (*Version, error) {
 	return item.version(ctx, id, version)
 }
 
-// Open returns the secret part of a version that the store has returned; nil if it has none. That of a deleted item is not
-// found. The caller may clear it.
+// Open returns the secret part of a version that the store has returned; nil if it has none. The caller may clear it. What
+// lists and the methods for deleted items return is without it: Open then reads it, and does not find that of a deleted item.
 func (s *Store) Open(ctx context.Context, v *Version) ([]byte, error) {
-	if v.deleted {
-		return nil, notFound(v.ID)
-	}
 	full := v
 	if v.lean || v.generation == "" {
 		var err error
@@ -223,7 +220,7 @@ func (s *Store) Update(ctx context.Context, id model.ID, fn func(*Version) error
 		return nil, err
 	}
 	v.ID, v.Created, v.Managed, v.Previous = was.ID, was.Created, was.Managed, was.Previous
-	v.sealed, v.generation, v.lean, v.deleted = was.sealed, was.generation, was.lean, was.deleted
+	v.sealed, v.generation, v.lean = was.sealed, was.generation, was.lean
 	v.Updated = s.now()
 	if err := versions.Put(ctx, versionKey(item.Generation, version), v.row()); err != nil {
 		return nil, tooLarge(err)

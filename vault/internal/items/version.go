@@ -29,7 +29,6 @@ type Version struct {
 	sealed     []byte // the secret part; left out by lists
 	generation string // of the item; empty when the version was not read here
 	lean       bool   // sealed was left out
-	deleted    bool   // the item is deleted: nothing opens its secrets
 }
 
 // versionRow is a Version as it is stored. It does not say which one it is: that its key says, and what is sealed is bound to
