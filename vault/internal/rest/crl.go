@@ -10,14 +10,15 @@ import (
 	"github.com/perdure/perdure/vault/internal/model"
 )
 
-// crlPath returns the authority of a path of a list of revoked certificates: "/crl/AUTHORITY.crl".
+// crlPath returns the authority of a path of a list of revoked certificates, "/crl/AUTHORITY.crl", as the service
+// names it: what the name can be is its own matter.
 func crlPath(path string) (authority string, is bool) {
 	rest, is := strings.CutPrefix(path, "/crl/")
 	if !is {
 		return "", false
 	}
 	authority, is = strings.CutSuffix(rest, ".crl")
-	return authority, is && model.CheckName(authority) == nil
+	return authority, is && len(authority) <= 2*model.MaxName && isWord(strings.ReplaceAll(authority, ".", "-"))
 }
 
 // serveCRL answers with the list of the certificates that an authority has revoked (RFC 5280 section 5, in DER; RFC 2585 section 4.2),

@@ -119,7 +119,7 @@ func checkSignature(t *testing.T, c *azkeys.Client, key *azkeys.JSONWebKey, alg 
 	if *signed.KID != *key.KID {
 		t.Errorf("%s: signed by %s", alg, *signed.KID)
 	}
-	jws, err := jose.ParseSigned(message+"."+part(signed.Result), []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
+	jws, err := jose.ParseSignedCompact(message+"."+part(signed.Result), []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
 	must(t, err)
 	if payload, err := jws.Verify(jwk); err != nil || string(payload) != "hello" {
 		t.Errorf("%s: JOSE says %v", alg, err)

@@ -19,6 +19,7 @@ type failure struct {
 	inner         string // the code of the inner error; empty for none
 	challenge     string
 	retry         bool  // it may work in a second
+	busy          bool  // by what others ask for: nothing for the log
 	cause         error // for the log
 }
 

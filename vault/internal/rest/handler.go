@@ -43,7 +43,13 @@ type Options struct {
 type Handler struct {
 	Options
 	endpoints []endpoint
+	// large holds one for each large body that is being worked on: it is read before the Guard is asked, and whoever has
+	// a token could fill the memory.
+	large chan struct{}
 }
+
+// maxLarge is how many large bodies are worked on at a time.
+const maxLarge = 2
 
 // New returns the REST interface. It must get requests as they are sent: a ServeMux in front, which redirects paths that
 // are not clean, is in the way of some clients.
@@ -57,7 +63,7 @@ func New(o Options) *Handler {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Handler{Options: o, endpoints: endpoints(&o)}
+	return &Handler{Options: o, endpoints: endpoints(&o), large: make(chan struct{}, maxLarge)}
 }
 
 // call is a request to an endpoint.
@@ -117,7 +123,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // fail answers what went wrong, and logs what is not the caller's fault.
 func (h *Handler) fail(w http.ResponseWriter, c *call, e *endpoint, err error) {
 	f := explain(c, e, err)
-	if f.status >= http.StatusInternalServerError && c.request.Context().Err() == nil {
+	if f.status >= http.StatusInternalServerError && !f.busy && c.request.Context().Err() == nil {
 		path := ""
 		if e != nil {
 			path = e.path
@@ -159,6 +165,14 @@ func (c *call) serve(w http.ResponseWriter) (*endpoint, *answer, error) {
 	c.args = args
 	if err := c.checkArgs(e); err != nil {
 		return e, nil, err
+	}
+	if e.body > maxImport && (c.request.ContentLength < 0 || c.request.ContentLength > maxImport) {
+		select {
+		case c.large <- struct{}{}:
+			defer func() { <-c.large }()
+		default:
+			return e, nil, &failure{status: http.StatusServiceUnavailable, code: "ServiceUnavailable", message: "Other large requests are being worked on; try again.", retry: true, busy: true}
+		}
 	}
 	if e.body > 0 {
 		if c.body, err = readBody(w, c.request, e.body); err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -212,6 +213,49 @@ func TestBodies(t *testing.T) {
 	if a := send(h, "PUT", "/secrets/it"+query, `{"value":"a"}`, xml); a.status != 415 {
 		t.Errorf("as XML: %d %s, want 415", a.status, a.text)
 	}
+}
+
+// Large bodies are read before the services are asked who may send them, so only a few at a time.
+func TestLargeBodies(t *testing.T) {
+	t.Parallel()
+	h := stubbed(nil)
+	read, blocked := make(chan struct{}, 2), make(chan struct{})
+	done := make(chan int, 2)
+	for range 2 {
+		go func() {
+			done <- send(h, "POST", "/secrets/restore"+query, "", func(r *http.Request) {
+				r.ContentLength, r.Body = -1, io.NopCloser(io.MultiReader(signal{read, blocked}, strings.NewReader(`{"value":"AA"}`)))
+			}).status
+		}()
+	}
+	<-read
+	<-read
+	large := func(r *http.Request) { r.ContentLength = 2 << 20 }
+	if a := send(h, "POST", "/secrets/restore"+query, `{"value":"AA"}`, large); a.status != 503 || a.head.Get("Retry-After") == "" {
+		t.Errorf("a third large one: %d %s", a.status, a.text)
+	}
+	if a := send(h, "POST", "/secrets/restore"+query, `{"value":"AA"}`); a.status != 200 {
+		t.Errorf("a small one: %d %s", a.status, a.text)
+	}
+	close(blocked)
+	for range 2 {
+		if status := <-done; status != 200 {
+			t.Errorf("a large one: %d", status)
+		}
+	}
+	if a := send(h, "POST", "/secrets/restore"+query, `{"value":"AA"}`, large); a.status != 200 {
+		t.Errorf("a large one afterwards: %d %s", a.status, a.text)
+	}
+}
+
+// signal is a reader that says that it is read, and ends when it may.
+type signal struct{ read, end chan struct{} }
+
+// Read implements io.Reader.
+func (s signal) Read([]byte) (int, error) {
+	s.read <- struct{}{}
+	<-s.end
+	return 0, io.EOF
 }
 
 // Errors are Azure's.

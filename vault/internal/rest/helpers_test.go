@@ -28,6 +28,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 
 	"github.com/perdure/perdure/auth"
+	"github.com/perdure/perdure/vault/internal/certificates"
 	"github.com/perdure/perdure/vault/internal/items"
 	"github.com/perdure/perdure/vault/internal/keys"
 	"github.com/perdure/perdure/vault/internal/model"
@@ -487,6 +488,7 @@ func all[P, T any](t *testing.T, pages int, pager *runtime.Pager[P], of func(P) 
 type vaulted struct {
 	*site
 	world *vaulttest.World
+	certs *certificates.Service
 }
 
 // openVault serves the vaults "one" and "two".
@@ -494,10 +496,15 @@ func openVault(t testing.TB) *vaulted {
 	t.Helper()
 	v := &vaulted{world: vaulttest.New(t)}
 	store := items.New(v.world.Env, items.Options{})
+	k := keys.New(v.world.Env, store, v.world.Guard, keys.Options{})
+	v.certs = certificates.New(v.world.Env, store, k, v.world.Guard, certificates.Options{
+		CRLURL: func(vault, authority string) string {
+			return strings.Replace(v.url, "one.", vault+".", 1) + "/crl/" + authority + ".crl"
+		},
+	})
 
 	v.site = serve(t, rest.Options{
-		Secrets: secrets.New(v.world.Env, store, v.world.Guard), Keys: deletedKeys{keys.New(v.world.Env, store, v.world.Guard, keys.Options{})},
-		Certificates: &stubCertificates{},
+		Secrets: secrets.New(v.world.Env, store, v.world.Guard), Keys: k, Certificates: v.certs,
 	})
 	return v
 }
@@ -508,15 +515,4 @@ func unix(t *testing.T, what string, got *time.Time, want time.Time) {
 	if got == nil || !got.Equal(want) {
 		t.Errorf("%s is %v, want %v", what, got, want)
 	}
-}
-
-type deletedKeys struct{ *keys.Service }
-
-func (d deletedKeys) ListDeleted(ctx context.Context, by model.Caller, vault string, p model.Page) (out model.List[model.Deleted[*model.Key]], err error) {
-	l, err := d.Service.ListDeleted(ctx, by, vault, p)
-	for _, one := range l.Items {
-		out.Items = append(out.Items, *one)
-	}
-	out.Next = l.Next
-	return out, err
 }

@@ -130,7 +130,7 @@ func (s *policyShape) apply(p *model.Policy) error {
 	if s.Lifetime == nil {
 		return nil
 	}
-	p.Lifetime = nil
+	p.Lifetime = []model.CertificateAction{} // said to be none, which is not the default
 	for i, a := range *s.Lifetime {
 		if a.Action.Type == "" {
 			return required(fmt.Sprintf("lifetime_actions[%d].action.action_type", i))
