@@ -133,6 +133,31 @@ func TestListsInTime(t *testing.T) {
 	}
 	w.Clock.Advance(24 * time.Hour)
 	second := w.crl(t, "middle")
+	off := false
+	if _, err := w.Update(ctx, model.Operator, cert("middle"), model.Change{Enabled: &off}); err != nil {
+		t.Fatal(err)
+	}
+	w.Clock.Advance(4 * 24 * time.Hour)
+	list := "middle-" + w.get(t, "middle").Version
+	third := w.crl(t, list) // one that is disabled says still what is revoked
+	if string(third) == string(second) {
+		t.Error("not made anew by an authority that is disabled")
+	}
+	if _, err := w.Delete(ctx, model.Operator, cert("middle")); err != nil {
+		t.Fatal(err)
+	}
+	if string(w.crl(t, list)) != string(third) {
+		t.Error("the last list is gone with the authority")
+	}
+	_, err := w.CRL(ctx, model.DefaultVault, "middle")
+	is(t, "deleted", err, model.ErrNotFound)
+	if _, err := w.Recover(ctx, model.Operator, cert("middle")); err != nil {
+		t.Fatal(err)
+	}
+	on := true
+	if _, err := w.Update(ctx, model.Operator, cert("middle"), model.Change{Enabled: &on}); err != nil {
+		t.Fatal(err)
+	}
 	a, errA := x509.ParseRevocationList(first)
 	b, errB := x509.ParseRevocationList(second)
 	if err := errors.Join(errA, errB); err != nil {

@@ -51,7 +51,7 @@ type making struct {
 	out  *model.Pending
 }
 
-// generate makes the key that begin has asked for.
+// generate makes the key that begin has asked for: RSA outside of the unit.
 func (m *making) generate() (err error) {
 	m.key, err = jwa.Generate(m.spec)
 	return err
@@ -96,7 +96,7 @@ func (s *Service) begin(ctx context.Context, id model.ID, o *model.Operation, m 
 		return refused(err)
 	}
 	row = &pendingRow{
-		Name: id.Name, Issuer: p.Issuer, CSR: csr, RequestID: strings.ReplaceAll(uuid.NewString(), "-", ""), Created: s.now(),
+		Name: id.Name, Issuer: p.Issuer, CSR: csr, RequestID: newRequest(), Created: s.now(),
 		Policy: p, Enabled: m.Enabled, Tags: m.Tags,
 	}
 	if p.Issuer.Name == pki.IssuerUnknown {
@@ -138,11 +138,15 @@ func (s *Service) keyFor(ctx context.Context, m *making, id model.ID, old *items
 			return key, nil
 		}
 	}
-	if m.key == nil || m.key.Spec() != spec {
-		m.spec = spec
+	if m.key != nil && m.key.Spec() == spec {
+		return m.key, nil
+	}
+	m.spec = spec
+	if spec.Type == jwa.RSA {
 		return nil, errPrepare
 	}
-	return m.key, nil
+	err = m.generate()
+	return m.key, err
 }
 
 // sign has a certificate signed by itself or by an authority of the vault.
@@ -217,7 +221,29 @@ func (s *Service) open(ctx context.Context, v *items.Version, t *text) (*pki.Aut
 	}
 	a := &pki.Authority{Certificate: cert, Chain: chain}
 	a.Key, err = s.keys.Signer(ctx, of(v.ID, model.Keys))
+	if errors.Is(err, model.ErrDisabled) {
+		a.Key, err = s.disabledKey(ctx, v)
+	}
 	return a, err
+}
+
+// disabledKey opens the key of a version that is disabled. It signs what is revoked: that must not end when somebody
+// switches the authority off, which is when it is needed.
+func (s *Service) disabledKey(ctx context.Context, v *items.Version) (crypto.Signer, error) {
+	k, err := s.store.Get(ctx, of(v.ID, model.Keys))
+	if err != nil {
+		return nil, err
+	}
+	encoded, err := s.store.Open(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(encoded)
+	key, err := jwa.Decode(encoded)
+	if err != nil {
+		return nil, err
+	}
+	return key.Signer()
 }
 
 // complete makes the version of a request that was signed.
@@ -246,3 +272,5 @@ func refused(err error) error {
 
 // now is the time in whole seconds, as attributes have it.
 func (s *Service) now() time.Time { return s.env.Now().UTC().Truncate(time.Second) }
+
+func newRequest() string { return strings.ReplaceAll(uuid.NewString(), "-", "") }

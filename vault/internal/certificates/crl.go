@@ -52,8 +52,8 @@ func listName(id model.ID) string { return id.Name + "-" + id.Version }
 
 // CRL returns the revocation list of an authority of a vault (RFC 5280, in DER), to anybody. The authority is a name, which
 // is its current version, or a name, a hyphen and a version, which is what certificates refer to. A list is kept for some days, or until
-// something is revoked. ErrNotFound: there is no such authority, or it is deleted, or its key is not in the vault and no
-// list is left of before.
+// something is revoked. One that is disabled makes lists still. ErrNotFound: there is no such authority, or it is deleted, or its key is not in
+// the vault, and no list of before is left.
 func (s *Service) CRL(ctx context.Context, vault, authority string) (der []byte, err error) {
 	if err := model.CheckVaultName(vault); err != nil {
 		return nil, err
@@ -72,11 +72,14 @@ func (s *Service) CRL(ctx context.Context, vault, authority string) (der []byte,
 }
 
 func (s *Service) list(ctx context.Context, vault, authority string) ([]byte, error) {
+	now := s.env.Now()
 	v, err := s.listOf(ctx, vault, authority)
+	if errors.Is(err, model.ErrNotFound) {
+		return s.listLeft(ctx, vault, authority, err)
+	}
 	if err != nil {
 		return nil, err
 	}
-	now := s.env.Now()
 	row, err := lists.Get(ctx, listKey(vault, v.Version))
 	if err == nil && !row.Stale && now.Before(row.Next.Add(-listFresh)) {
 		return row.DER, nil
@@ -97,12 +100,12 @@ func (s *Service) list(ctx context.Context, vault, authority string) ([]byte, er
 		}
 		return nil, notFound(v.ID)
 	}
+	if cert, _, err := t.parse(); err != nil || !cert.IsCA {
+		return nil, notFound(v.ID)
+	}
 	a, err := s.open(ctx, v, t)
 	if err != nil {
 		return nil, err
-	}
-	if !a.Certificate.IsCA {
-		return nil, notFound(v.ID)
 	}
 	revoked, err := revokedOn(ctx, vault, v.Version)
 	if err != nil {
@@ -116,17 +119,40 @@ func (s *Service) list(ctx context.Context, vault, authority string) ([]byte, er
 	return row.DER, lists.Put(ctx, listKey(vault, v.Version), row)
 }
 
+// listLeft returns the last list of a version of an authority that is deleted, while it is good. Missing is what there is to be
+// said otherwise.
+func (s *Service) listLeft(ctx context.Context, vault, authority string, missing error) ([]byte, error) {
+	id, ok := listID(vault, authority)
+	if !ok {
+		return nil, missing
+	}
+	row, err := lists.Get(ctx, listKey(vault, id.Version))
+	if errors.Is(err, table.ErrNotFound) || err == nil && !s.env.Now().Before(row.Next) {
+		return nil, missing
+	}
+	if err != nil {
+		return nil, err
+	}
+	return row.DER, nil
+}
+
+// listID undoes listName.
+func listID(vault, authority string) (model.ID, bool) {
+	i := strings.LastIndexByte(authority, '-')
+	if i <= 0 || len(authority)-i != 33 {
+		return model.ID{}, false
+	}
+	return model.ID{Vault: vault, Kind: model.Certificates, Name: authority[:i], Version: authority[i+1:]}, true
+}
+
 // listOf returns the version of an authority that a list is asked of. That with a version goes first, so that nobody takes its
 // place with a certificate whose name looks like it.
 func (s *Service) listOf(ctx context.Context, vault, authority string) (*items.Version, error) {
-	id := model.ID{Vault: vault, Kind: model.Certificates}
-	if i := strings.LastIndexByte(authority, '-'); i > 0 && len(authority)-i == 33 {
-		id.Name, id.Version = authority[:i], authority[i+1:]
+	if id, ok := listID(vault, authority); ok {
 		v, err := s.store.Get(ctx, id)
 		if err == nil || !errors.Is(err, model.ErrNotFound) {
 			return v, err
 		}
 	}
-	id.Name, id.Version = authority, ""
-	return s.store.Get(ctx, id)
+	return s.store.Get(ctx, model.ID{Vault: vault, Kind: model.Certificates, Name: authority})
 }

@@ -185,6 +185,7 @@ func (s *Service) Merge(ctx context.Context, by model.Caller, id model.ID, chain
 		if row.Status != statusInProgress {
 			return invalid("x5c", "the request is %s", row.Status)
 		}
+		id.Name = row.Name
 		signer, err := s.pendingKey(id, row)
 		if err != nil {
 			return err

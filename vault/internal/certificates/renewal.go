@@ -34,6 +34,8 @@ const (
 	maxDue = 20
 	// retryAfter is when what has failed is tried again.
 	retryAfter = time.Hour
+	// day is when a certificate that is disabled is looked at again.
+	day = 24 * time.Hour
 	// restAfter keeps a certificate that ends soon after it was made, as one under an authority that ends does, from being
 	// renewed all the time.
 	restAfter = time.Hour
@@ -57,6 +59,9 @@ func (l *life) next() int64 {
 	}
 	return l.RenewAt
 }
+
+// renews reports whether the certificate is due for renewal.
+func (l *life) renews(now time.Time) bool { return l.RenewAt != 0 && l.RenewAt <= now.Unix() }
 
 var livesByTime = table.Index("next", (*life).next)
 
@@ -97,8 +102,12 @@ func dropLife(ctx context.Context, id model.ID) error {
 // policyCaller is who renews, in the audit log: the vault itself, as its policies say.
 var policyCaller = model.Caller{Operator: true, Agent: "certificate policy"}
 
-// errNotDue ends a renewal that somebody else has made.
-var errNotDue = errors.New("vault: the certificate is not due for renewal")
+var (
+	// errNotDue ends a renewal that somebody else has made.
+	errNotDue = errors.New("vault: the certificate is not due for renewal")
+	// errSwitchedOff ends the renewal of a certificate that somebody has disabled: its next version would be enabled.
+	errSwitchedOff = errors.New("vault: the certificate is disabled")
+)
 
 // RenewDue does what policies ask for by now, for some certificates, and returns for how many; more tells that there are
 // others. It opens its own units, one for each action. A certificate with the issuer "Unknown" gets a request that waits for
@@ -130,7 +139,7 @@ func (s *Service) RenewDue(ctx context.Context) (n int, more bool, err error) {
 			return n, more, ctx.Err()
 		}
 		if err != nil {
-			failed = append(failed, fmt.Errorf("policy of %q: %w", id.String(), err), s.failed(ctx, id, err))
+			failed = append(failed, fmt.Errorf("policy of %q: %w", id.String(), err), s.failed(ctx, id, err, row.Value.renews(now)))
 			continue
 		}
 		n++
@@ -140,7 +149,7 @@ func (s *Service) RenewDue(ctx context.Context) (n int, more bool, err error) {
 
 // runDue does what is due for one certificate. Contacts are not told that a version ends which is about to be replaced.
 func (s *Service) runDue(ctx context.Context, id model.ID, row *life, now time.Time) error {
-	if row.RenewAt == 0 || row.RenewAt > now.Unix() {
+	if !row.renews(now) {
 		return s.env.Unit(ctx, func(ctx context.Context) error { return s.email(ctx, id, now) })
 	}
 	m := &making{}
@@ -149,8 +158,11 @@ func (s *Service) runDue(ctx context.Context, id model.ID, row *life, now time.T
 			return s.renew(ctx, id, o, m, now)
 		})
 	}, m.generate)
-	if errors.Is(err, errNotDue) {
+	switch {
+	case errors.Is(err, errNotDue):
 		return nil
+	case errors.Is(err, errSwitchedOff):
+		return s.env.Unit(ctx, func(ctx context.Context) error { return s.postpone(ctx, id, day) })
 	}
 	return err
 }
@@ -158,7 +170,7 @@ func (s *Service) runDue(ctx context.Context, id model.ID, row *life, now time.T
 // renew makes the next version of a certificate whose time has come, with the tags of the one before.
 func (s *Service) renew(ctx context.Context, id model.ID, o *model.Operation, m *making, now time.Time) error {
 	row, err := lives.Get(ctx, rowKey(id))
-	if errors.Is(err, table.ErrNotFound) || err == nil && (row.RenewAt == 0 || row.RenewAt > now.Unix()) {
+	if errors.Is(err, table.ErrNotFound) || err == nil && !row.renews(now) {
 		return errNotDue
 	}
 	if err != nil {
@@ -170,9 +182,8 @@ func (s *Service) renew(ctx context.Context, id model.ID, o *model.Operation, m 
 	}
 	o.Detail = "by its policy"
 	m.Tags = v.Tags
-	if !v.Enabled { // or a certificate that somebody has switched off would be back
-		row.RenewAt = now.Add(24 * time.Hour).Unix()
-		return lives.Put(ctx, rowKey(id), row)
+	if !v.Enabled {
+		return errSwitchedOff
 	}
 	err = s.begin(ctx, id, o, m)
 	if err != nil && !errors.Is(err, model.ErrExists) {
@@ -218,33 +229,70 @@ func (s *Service) email(ctx context.Context, id model.ID, now time.Time) error {
 	return s.tell(ctx, Notice{ID: v.ID, Expires: v.Expires, Reason: NoticeEnds})
 }
 
-// failed lets other certificates go first when something has failed for one, and tells the contacts the first time.
-func (s *Service) failed(ctx context.Context, id model.ID, cause error) error {
+// failed lets other certificates go first when something has failed for one. It tells the contacts the first time, and says why where
+// the request would be.
+func (s *Service) failed(ctx context.Context, id model.ID, cause error, renews bool) error {
+	err := s.env.Unit(ctx, func(ctx context.Context) error { return s.postpone(ctx, id, retryAfter) })
+	if err != nil || !renews {
+		return err
+	}
 	return s.env.Unit(ctx, func(ctx context.Context) error {
 		row, err := lives.Get(ctx, rowKey(id))
-		if errors.Is(err, table.ErrNotFound) {
+		if errors.Is(err, table.ErrNotFound) || err == nil && row.Failed {
 			return nil
 		}
 		if err != nil {
-			return err
-		}
-		now, known := s.env.Now(), row.Failed
-		at := now.Add(retryAfter).Unix()
-		if row.EmailAt != 0 && row.EmailAt <= now.Unix() {
-			row.EmailAt = at
-		}
-		if row.RenewAt != 0 && row.RenewAt <= now.Unix() {
-			row.RenewAt, row.Failed = at, true
-		}
-		if err := lives.Put(ctx, rowKey(id), row); err != nil || known || !row.Failed {
 			return err
 		}
 		v, err := s.store.Get(ctx, id)
 		if err != nil {
 			return err
 		}
+		row.Failed = true
+		if err := lives.Put(ctx, rowKey(id), row); err != nil {
+			return err
+		}
+		if err := s.noteFailure(ctx, id, cause); err != nil {
+			return err
+		}
 		return s.tell(ctx, Notice{ID: v.ID, Expires: v.Expires, Reason: NoticeFailed, Detail: cause.Error()})
 	})
+}
+
+// postpone moves what is due for a certificate.
+func (s *Service) postpone(ctx context.Context, id model.ID, d time.Duration) error {
+	row, err := lives.Get(ctx, rowKey(id))
+	if errors.Is(err, table.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	now := s.env.Now()
+	for _, at := range []*int64{&row.RenewAt, &row.EmailAt} {
+		if *at != 0 && *at <= now.Unix() {
+			*at = now.Add(d).Unix()
+		}
+	}
+	return lives.Put(ctx, rowKey(id), row)
+}
+
+// noteFailure writes a request that has failed, unless another one waits.
+func (s *Service) noteFailure(ctx context.Context, id model.ID, cause error) error {
+	p, err := s.policy(ctx, id)
+	if err != nil {
+		return err
+	}
+	old, err := pending(ctx, id)
+	if err != nil && !errors.Is(err, model.ErrNotFound) {
+		return err
+	}
+	if err == nil && old.Status == statusInProgress {
+		return nil
+	}
+	row := &pendingRow{Name: id.Name, Issuer: p.Issuer, RequestID: newRequest(), Created: s.now(), Error: cause.Error()}
+	row.end(statusFailed, "The certificate could not be renewed by its policy. It is tried again every hour.")
+	return putPending(ctx, id, row)
 }
 
 func (s *Service) tell(ctx context.Context, n Notice) (err error) {

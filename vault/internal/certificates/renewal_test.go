@@ -155,6 +155,9 @@ func TestRenewalThatFails(t *testing.T) {
 	if got := w.told(); !slices.Equal(got, []string{"a failed 0"}) {
 		t.Error(got)
 	}
+	if op, err := w.Pending(ctx, model.Operator, cert("a")); err != nil || op.Status != "failed" || op.Error == "" {
+		t.Errorf("%+v %v", op, err)
+	}
 	w.due(t, 0)
 	w.Clock.Advance(time.Hour)
 	if _, _, err := w.RenewDue(ctx); err == nil || len(w.told()) != 0 {
