@@ -26,7 +26,10 @@ const (
 )
 
 // MaxBackup bounds a backup, in bytes.
-const MaxBackup = 16<<20 + 4096
+const MaxBackup = maxPlain + 4096
+
+// maxPlain bounds what a backup seals: no more than a sealer takes.
+const maxPlain = 16 << 20
 
 // backupText is what a backup says of an item. Its versions begin with the current one.
 type backupText struct {
@@ -113,7 +116,7 @@ func (s *Store) Backup(ctx context.Context, id model.ID) ([]byte, error) {
 	plain := append(append(fmt.Appendf(nil, "%d\n", len(head)), head...), secrets...)
 	defer clear(plain)
 	out := fmt.Appendf(nil, "%s %s %s %s\n", backupMagic, backupFormat, id.Kind, item.Name)
-	if len(plain) > MaxBackup-4096 {
+	if len(plain) > s.maxBackup {
 		return nil, fmt.Errorf("%q: a backup of all its versions would be too large: %w", id.String(), model.ErrTooMany)
 	}
 	sealed, err := s.env.Seal.Seal(backupPurpose(id.Kind, item.Name), plain)

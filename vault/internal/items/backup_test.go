@@ -176,18 +176,13 @@ func TestLargeBackup(t *testing.T) {
 func TestBackupTooLarge(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, items.Options{})
-	public := []byte(`"` + strings.Repeat("x", 900<<10) + `"`)
-	w.Do(t, func(ctx context.Context) error {
-		for range items.MaxBackup/(900<<10) + 1 {
-			if err := w.Add(ctx, &items.Version{ID: secret("x"), Public: public}, nil); err != nil {
-				return err
-			}
+	w.SetMaxBackup(10_000)
+	for i, want := range []error{nil, nil, nil, model.ErrTooMany} {
+		w.add(t, secret("x"), strings.Repeat("x", 3000))
+		_, err := in(t, w, func(ctx context.Context) ([]byte, error) { return w.Backup(ctx, secret("x")) })
+		if !errors.Is(err, want) {
+			t.Errorf("%d versions: %v, want %v", i+1, err, want)
 		}
-		return nil
-	})
-	_, err := in(t, w, func(ctx context.Context) ([]byte, error) { return w.Backup(ctx, secret("x")) })
-	if !errors.Is(err, model.ErrTooMany) {
-		t.Error(err)
 	}
 }
 

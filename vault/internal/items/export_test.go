@@ -116,5 +116,8 @@ func Whole(ctx context.Context, s *Store) (items, deleted, rows int, err error) 
 	return items, deleted, rows, nil
 }
 
-// MaxScanned is maxScanned.
-const MaxScanned = maxScanned
+// SetMaxBackup makes backups smaller.
+func (s *Store) SetMaxBackup(n int) { s.maxBackup = n }
+
+// SetMaxScanned makes a page look at fewer rows.
+func (s *Store) SetMaxScanned(n int) { s.maxScanned = n }

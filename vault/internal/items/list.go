@@ -76,7 +76,7 @@ func page[R, T any](s *Store, list string, p model.Page, scan func(...table.Scan
 			return out, err
 		}
 		full, kept := len(out.Items) == size(p), keep(row)
-		if more = full && kept || scanned == maxScanned; more {
+		if more = full && kept || scanned == s.maxScanned; more {
 			break
 		}
 		if kept {

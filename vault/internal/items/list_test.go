@@ -90,6 +90,27 @@ func TestList(t *testing.T) {
 	check(w.deletedNames)
 }
 
+// A page does not look at all rows to find a few; the next one goes on.
+func TestListIsBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, items.Options{})
+	w.SetMaxScanned(10)
+	w.Do(t, func(ctx context.Context) error {
+		for i := range 45 {
+			if err := w.Add(ctx, &items.Version{ID: secret(fmt.Sprintf("x-%02d", i))}, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for _, most := range []int{1, 2, 25} {
+		got, pages := w.names(t, most, func(name string) bool { return name == "x-33" || name == "x-05" || name == "x-44" })
+		if !slices.Equal(got, []string{"x-05", "x-33", "x-44"}) || pages < 5 {
+			t.Errorf("by %d: %d pages, %q", most, pages, got)
+		}
+	}
+}
+
 func TestListOfVersions(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, items.Options{})

@@ -36,10 +36,15 @@ const (
 type Store struct {
 	env *model.Env
 	o   Options
+
+	maxBackup  int // bytes that a backup seals
+	maxScanned int // rows that a page looks at
 }
 
 // New returns the store.
-func New(env *model.Env, o Options) *Store { return &Store{env: env, o: o} }
+func New(env *model.Env, o Options) *Store {
+	return &Store{env: env, o: o, maxBackup: maxPlain, maxScanned: maxScanned}
+}
 
 // RecoverableDays is how long deleted items of a vault can be recovered.
 func (s *Store) RecoverableDays(vault string) int {
