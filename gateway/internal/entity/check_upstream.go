@@ -34,6 +34,9 @@ func (l *linker) checkHash(u *Upstream) {
 	if !l.checkOneOf(u, "hash_on", u.HashOn, hashes...) || !l.checkOneOf(u, "hash_fallback", u.HashFallback, hashes...) {
 		return
 	}
+	if u.HashOn != "none" && u.Algorithm != "consistent-hashing" {
+		l.warnf(u, "hash_on", "has no effect with algorithm %s; it is for consistent-hashing", u.Algorithm)
+	}
 	for _, c := range []struct{ hash, field, value string }{
 		{u.HashOn, "hash_on_header", u.HashOnHeader},
 		{u.HashOn, "hash_on_cookie", u.HashOnCookie},

@@ -257,7 +257,8 @@ func (l *linker) checkConsumers() {
 		known[consumer] = true
 	}
 	for _, consumer := range l.to.Consumers {
-		if !known[consumer] && len(consumer.JWTs) == 0 && len(consumer.KeyAuths) == 0 {
+		named := consumer.Username != "" || consumer.CustomID != ""
+		if named && !known[consumer] && len(consumer.JWTs) == 0 && len(consumer.KeyAuths) == 0 {
 			l.errorf(consumer, "", "has no credentials, so no request can be from it: give it a jwt or a key-auth credential, or remove it")
 		}
 	}

@@ -57,6 +57,16 @@ func text(parts ...any) string {
 	return string(b)
 }
 
+// DeriveID returns the id that an entity would be given, for a parser to refer to one without a name. N tells
+// apart those that nothing else does, from 1.
+func DeriveID(e Entity, n int) string {
+	key := identity(e)
+	if n > 1 {
+		key += "#" + strconv.Itoa(n)
+	}
+	return deriveID(e.Kind(), key)
+}
+
 // giveID checks the id that a file gives, or derives one. Two entities never get the same one.
 func (l *linker) giveID(e Entity) {
 	m := e.meta()
@@ -72,10 +82,8 @@ func (l *linker) giveID(e Entity) {
 			return
 		}
 	} else {
-		key := identity(e)
-		m.ID = deriveID(e.Kind(), key)
-		for n := 2; l.to.ids[nameKey{e.Kind(), m.ID}] != nil; n++ {
-			m.ID = deriveID(e.Kind(), key+"#"+strconv.Itoa(n))
+		for n := 1; m.ID == "" || l.to.ids[nameKey{e.Kind(), m.ID}] != nil; n++ {
+			m.ID = DeriveID(e, n)
 		}
 	}
 	l.to.ids[nameKey{e.Kind(), m.ID}] = e

@@ -134,3 +134,6 @@ func (r Ref[T]) MarshalJSON() ([]byte, error) {
 
 // IsZero reports whether there is no reference.
 func (r Ref[T]) IsZero() bool { return !r.Set() }
+
+// SetKey makes it a reference by name or id.
+func (r *Ref[T]) SetKey(key string) { r.Key, r.To = key, nil }

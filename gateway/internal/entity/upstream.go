@@ -107,6 +107,14 @@ func NewUpstream() *Upstream {
 	return u
 }
 
+// SetHash makes the algorithm fit hash_on, as Kong does: what is told apart is hashed, unless a file gives
+// another algorithm.
+func (u *Upstream) SetHash(algorithmGiven bool) {
+	if !algorithmGiven && u.HashOn != "none" {
+		u.Algorithm = "consistent-hashing"
+	}
+}
+
 // Kind is Upstreams.
 func (u *Upstream) Kind() Kind { return Upstreams }
 

@@ -1,0 +1,46 @@
+package entity_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/perdure/perdure/gateway/internal/entity"
+)
+
+func TestDiff(t *testing.T) {
+	t.Parallel()
+	old := compile(t, small())
+	c := small()
+	c.Routes[0].Paths = []string{"/weather"}
+	c.Routes[0].Source = entity.Source{File: "kong.yml", Line: 7}
+	c.JWTs[0].Secret = "another secret"
+	c.Plugins[0].Config = map[string]any{"key_claim_name": "kid", "client_secret": "s3cret"}
+	c.Targets = nil
+	other := entity.NewTarget()
+	other.Target, other.Upstream = "127.0.0.1:9", entity.RefTo[entity.Upstream]("backends")
+	c.Targets = append(c.Targets, other)
+	var got strings.Builder
+	for _, change := range entity.Diff(old, compile(t, c)) {
+		fmt.Fprintln(&got, change)
+	}
+	want := `~ route "forecast"  (kong.yml:7)
+    paths: ["/weatherforecast"] -> ["/weather"]
+~ jwt credential "https://issuer/"
+    secret: (secret) -> (secret)
+~ plugin "jwt"
+    config.client_secret: null -> (secret)
+    config.key_claim_name: null -> "kid"
++ target "127.0.0.1:9"
+- target "127.0.0.1:8000"
+`
+	if got.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", got.String(), want)
+	}
+	if changes := entity.Diff(old, compile(t, small())); len(changes) > 0 {
+		t.Errorf("a reload of the same is a change: %v", changes)
+	}
+	if n := len(entity.Diff(nil, old)); n != 7 {
+		t.Errorf("%d changes from nothing, want 7", n)
+	}
+}
