@@ -16,7 +16,8 @@ import (
 	"github.com/perdure/perdure/vault/internal/model"
 )
 
-// Options is what a Handler works with. All are needed but RecoverableDays, PurgeProtected and Log.
+// Options is what a Handler works with. All are needed but RecoverableDays, PurgeProtected, Log, and for the operator
+// Authenticator and Challenge.
 type Options struct {
 	Secrets      Secrets
 	Keys         Keys
@@ -28,6 +29,9 @@ type Options struct {
 	// with "." and the host of the resource. Empty ones stand for a host that is not ours.
 	Challenge func(host string) (authorization, resource string)
 	// Operator takes every request as that of the operator of the machine. Authenticator and Challenge are not used then.
+	Operator bool
+	// Operator says that every request is the operator's of this machine, as those of a socket are that nobody else can reach:
+	// tokens are not asked for.
 	Operator bool
 	// VaultOf returns the vault for which the host of a request stands.
 	VaultOf func(host string) (name string, ok bool)
@@ -220,7 +224,12 @@ func (c *call) id(kind model.Kind) model.ID {
 }
 
 // context is that of the request, with its principal.
-func (c *call) context() context.Context { return auth.With(c.request.Context(), c.by.Principal) }
+func (c *call) context() context.Context {
+	if c.by.Principal == nil { // the operator
+		return c.request.Context()
+	}
+	return auth.With(c.request.Context(), c.by.Principal)
+}
 
 // url is the URL of an item.
 func (c *call) url(id model.ID) string {

@@ -419,6 +419,21 @@ func TestCaller(t *testing.T) {
 	}
 }
 
+// Where nobody but the operator can reach it, it asks for no token.
+func TestOperator(t *testing.T) {
+	t.Parallel()
+	o := options(stubs(nil), &logged{})
+	by, id := &model.Caller{}, &model.ID{}
+	o.Secrets.(*stubSecrets).by, o.Secrets.(*stubSecrets).id = by, id
+	o.Operator, o.Authenticator, o.Challenge = true, nil, nil
+	if a := send(rest.New(o), "GET", "/secrets/it"+query, "", noToken); a.status != 200 || !by.Operator || by.Principal != nil {
+		t.Errorf("%d %s, by %+v", a.status, a.text, by)
+	}
+	if a := send(rest.New(o), "GET", "/secrets/it"+query, "", host("three.vault.localhost:8443")); a.status != 404 {
+		t.Errorf("another vault: %d %s", a.status, a.text)
+	}
+}
+
 // Everybody may read which certificates are revoked.
 func TestCRL(t *testing.T) {
 	t.Parallel()
