@@ -120,8 +120,15 @@ func TestOfflineRoot(t *testing.T) {
 	w := newWorld(t)
 	root := w.outside(t)
 	op := w.begin(t, "middle", policy("CN=Middle", authority, issuer("Unknown")))
-	leaf := sign(t, root, w.begin(t, "x", policy("CN=Middle", issuer("Unknown"))).CSR, pki.Profile{Issue: pki.Issue{Now: w.Now()}})
-	if _, err := w.Merge(ctx, model.Operator, cert("middle"), [][]byte{leaf}, model.Change{}); field(err) != "x5c" {
+	r, err := pki.ParseRequest(op.CSR)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := root.Issue(pki.Complete(policy("CN=Middle")), r.PublicKey, pki.Issue{Now: w.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Merge(ctx, model.Operator, cert("middle"), [][]byte{leaf.Raw}, model.Change{}); field(err) != "x5c" {
 		t.Errorf("a leaf for an authority: %v", err)
 	}
 	signed := sign(t, root, op.CSR, pki.Profile{Issue: pki.Issue{Now: w.Now()}, Authority: true, ValidityMonths: 60})

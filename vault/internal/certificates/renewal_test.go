@@ -84,6 +84,7 @@ func TestRenewal(t *testing.T) {
 	w.Clock.Advance(40 * day)
 	version := w.get(t, "a").Version
 	w.due(t, 1)
+	w.due(t, 0)
 	if w.get(t, "a").Version != version {
 		t.Error("renewed though it is disabled")
 	}
