@@ -30,9 +30,6 @@ type Options struct {
 	Challenge func(host string) (authorization, resource string)
 	// Operator takes every request as that of the operator of the machine. Authenticator and Challenge are not used then.
 	Operator bool
-	// Operator says that every request is the operator's of this machine, as those of a socket are that nobody else can reach:
-	// tokens are not asked for.
-	Operator bool
 	// VaultOf returns the vault for which the host of a request stands.
 	VaultOf func(host string) (name string, ok bool)
 	// RecoverableDays is for how many days deleted items can be recovered; nil for 90.
