@@ -140,8 +140,14 @@ func TestDeletedTogether(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.create(t, "b", nil)
+	later, err := w.Backup(ctx, model.Operator, cert("b"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	mixed := strings.Split(string(other), `"key":`)[0] + `"key":` + strings.Split(string(backup), `"key":`)[1]
-	for name, bad := range map[string]string{"mixed": mixed, "empty": "", "no backup": "x", "no parts": "perdure-certificate-backup 1\n{}", "json": "perdure-certificate-backup 1\n{"} {
+	versions := strings.Split(string(later), `"key":`)[0] + `"key":` + strings.Split(string(other), `"key":`)[1]
+	for name, bad := range map[string]string{"mixed": mixed, "versions": versions, "empty": "", "no backup": "x", "no parts": "perdure-certificate-backup 1\n{}", "json": "perdure-certificate-backup 1\n{"} {
 		_, err := w.Restore(ctx, model.Operator, "elsewhere", []byte(bad))
 		is(t, name, err, model.ErrInvalid)
 	}
