@@ -168,7 +168,9 @@ var rules = ruleset{
 				"identity/internal/people/guard",
 				"identity/internal/people/pages",
 				"identity/internal/people/password",
+				"pgidentity",
 				"pgidentity/authority",
+				"pgidentity/entra",
 				"vault",
 				"vault/internal/items",
 				"vault/internal/jwa",
@@ -210,6 +212,7 @@ var rules = ruleset{
 			why:  "applications of the SDK, written as a user would",
 			packages: []string{
 				"cmd/perdure",
+				"gateway/internal/plainproxy",
 				"examples/fileapprover",
 				"examples/fileapprover/analysis",
 				"examples/fileapprover/web",
@@ -237,6 +240,7 @@ var rules = ruleset{
 	},
 
 	beside: []beside{
+		{"gateway/internal/proxy", "gateway/internal/h1", "HTTP/1.1 of both sides of an exchange"},
 		{"identity", "identity/internal/directory", "the parts of the provider share what it knows"},
 		{"identity", "identity/internal/oidc", "the provider wires its parts"},
 		{"identity", "identity/internal/people", "the provider wires its parts"},
@@ -334,9 +338,17 @@ var rules = ruleset{
 		{"vault/internal/secrets", "vault/internal/model", "secrets are the vault's nouns"},
 		{"vault/internal/secrets", "vault/internal/items", "a secret is an item with rules"},
 		{"vault/internal/secrets", "vault/internal/vaulttest", "its tests run on a vault in memory"},
+		{"pgidentity/entra", "pgidentity", "another way to log in is one of those that a program chooses from"},
 	},
 
 	reach: []reachRule{
+		{
+			from: []string{"pgidentity"},
+			mustNot: []string{
+				"github.com/perdure/perdure/pgidentity/authority", "github.com/perdure/perdure/table", "github.com/Azure", "github.com/microsoft",
+			},
+			why: "a program that logs into a database carries PostgreSQL's driver and no more",
+		},
 		{
 			from:    []string{"durable", "internal/replay", "internal/engine"},
 			mustNot: []string{"database/sql", "net/http"},
@@ -350,6 +362,12 @@ var rules = ruleset{
 	},
 
 	only: []onlyRule{
+		{
+			imports:  []string{"github.com/microsoft/go-mssqldb/..."},
+			by:       []string{"pgidentity/entra", "docs/guides"},
+			testsToo: true,
+			why:      "who does not log into Azure SQL does not carry its driver",
+		},
 		{
 			imports:  []string{"internal/tuple"},
 			by:       []string{"internal/records", "internal/tuple"},
