@@ -1,0 +1,124 @@
+package proxy
+
+import (
+	"errors"
+	"net/http"
+)
+
+// Handler decides about exchanges: a configuration, compiled. It is used by many
+// goroutines at once.
+type Handler interface {
+	// Serve answers the exchange, by a Chain.
+	Serve(x *Exchange)
+}
+
+// HandlerFunc is a function that is a Handler.
+type HandlerFunc func(x *Exchange)
+
+// Serve calls f.
+func (f HandlerFunc) Serve(x *Exchange) { f(x) }
+
+// Access decides whether a request may go on, before anything is sent to an upstream.
+// It refuses by Answer; the plugins after it are not asked then.
+type Access interface{ Access(x *Exchange) }
+
+// HeaderFilter changes the head of a response before it is sent, of local answers too.
+type HeaderFilter interface{ HeaderFilter(x *Exchange) }
+
+// Log is told of an exchange that has ended. It must not block.
+type Log interface{ Log(x *Exchange) }
+
+// Chain is what happens to the exchanges of a route, in this order. It is made once for
+// a configuration, and not changed.
+type Chain struct {
+	// Access plugins, by priority.
+	Access []Access
+	// Filters of the response's head, by priority.
+	Filters []HeaderFilter
+	// Log plugins, by priority.
+	Log []Log
+	// Balancer chooses who answers.
+	Balancer Balancer
+	// Retries is how often a request is tried again after an attempt that failed.
+	Retries int
+}
+
+// Serve implements Handler.
+func (c *Chain) Serve(x *Exchange) {
+	x.chain = c
+	for _, a := range c.Access {
+		if a.Access(x); x.answered {
+			break
+		}
+	}
+	x.Timing.Access = x.Elapsed()
+	if !x.answered {
+		x.forward()
+	}
+	if x.answered {
+		x.filter()
+		x.writeAnswer()
+	}
+	x.Timing.End = x.Elapsed()
+	for _, l := range c.Log {
+		l.Log(x)
+	}
+}
+
+// filter runs the filters over the head of the response.
+func (x *Exchange) filter() {
+	for _, f := range x.chain.Filters {
+		f.HeaderFilter(x)
+	}
+	if x.server.options.Headers.Via || x.server.options.Headers.Latency || x.server.options.Headers.RequestID {
+		x.addHeaders()
+	}
+}
+
+// forward has the request answered by an upstream; if none can, x is answered by a word
+// for that.
+func (x *Exchange) forward() {
+	for {
+		e, err := x.chain.Balancer.Pick(x)
+		if err != nil {
+			x.Err = err
+			x.fail(err)
+			return
+		}
+		x.Endpoint = e
+		x.Attempts++
+		x.Timing.Sent = x.Elapsed()
+		err = e.attempt(x)
+		x.chain.Balancer.Done(x, e, err)
+		x.Err = err
+		if err == nil || x.down.begun() || x.proxied && x.Err != nil {
+			return
+		}
+		var again *retryable
+		if errors.As(err, &again) && x.Attempts <= x.chain.Retries && x.Context().Err() == nil {
+			continue
+		}
+		if errors.Is(err, errClientLeft) {
+			x.down.abort()
+			x.Response.Status = statusClientLeft
+			return
+		}
+		x.fail(err)
+		return
+	}
+}
+
+// NotFound answers an exchange that no route matches.
+func NotFound(x *Exchange) {
+	x.AnswerMessage(http.StatusNotFound, "no Route matched with those values")
+	x.filterBare()
+	x.writeAnswer()
+	x.Timing.End = x.Elapsed()
+}
+
+func (x *Exchange) filterBare() {
+	x.chain = &bare
+	x.filter()
+}
+
+var bare Chain

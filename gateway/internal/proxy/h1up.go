@@ -1,0 +1,249 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/perdure/perdure/gateway/internal/h1"
+)
+
+// maxInterim bounds the interim responses to one request.
+const maxInterim = 16
+
+var errInterim = errors.New("too many interim responses")
+
+// attemptH1 has x answered by an HTTP/1.1 upstream.
+func (e *Endpoint) attemptH1(x *Exchange) error {
+	if x.Attempts == 1 {
+		x.body, x.whole = x.down.buffered()
+	}
+	for fresh := false; ; fresh = true {
+		c, err := e.pool.Get(x.server.context, fresh)
+		if err != nil {
+			return &retryable{err} // nothing was sent
+		}
+		err = e.ask(x, c)
+		if err != nil {
+			answered := c.Answered()
+			c.Discard()
+			switch {
+			case h1.Stale(err) && !fresh:
+				continue
+			case x.proxied, answered, errors.Is(err, errClientLeft):
+				return err
+			case x.whole && c.Reused() && h1.Idempotent(x.Request.Method) && !fresh && !errors.Is(err, h1.ErrTimeout):
+				continue // it was closed while it was not used: not the upstream's failure
+			case x.whole && h1.Idempotent(x.Request.Method):
+				return &retryable{err}
+			}
+			return err
+		}
+		c.Release()
+		return nil
+	}
+}
+
+// ask sends the request on c, and passes on what is answered.
+func (e *Endpoint) ask(x *Exchange, c *h1.ClientConn) error {
+	x.down.watch(c)
+	defer x.down.watch(nil)
+	if !x.whole {
+		return e.stream(x, c)
+	}
+	out := e.appendHead(h1.Buffer(), x)
+	out = append(out, x.body...)
+	err := c.Ask(out, !h1.Idempotent(x.Request.Method), e.o.Read)
+	h1.PutBuffer(out)
+	if err != nil {
+		return err
+	}
+	return e.receive(x, c, nil)
+}
+
+// appendHead writes the head of the request for the upstream.
+func (e *Endpoint) appendHead(to []byte, x *Exchange) []byte {
+	r := &x.Request
+	to = h1.AppendRequestLine(to, r.Method, x.Target.Path, x.Target.Query, x.Target.HasQuery)
+	host := x.Target.Host
+	if host == "" {
+		host = e.host
+	}
+	to = h1.AppendField(to, "Host", host)
+	to = x.appendFields(to)
+	switch {
+	case r.Length < 0 && !x.whole:
+		to = append(to, "Transfer-Encoding: chunked\r\n"...)
+	case r.Length > 0 || len(x.body) > 0:
+		to = h1.AppendLength(to, max(r.Length, int64(len(x.body))))
+	case hasBodyByDefault(r.Method):
+		to = append(to, "Content-Length: 0\r\n"...)
+	}
+	if r.Upgrade != "" {
+		to = append(to, "Connection: Upgrade\r\n"...)
+		to = h1.AppendField(to, "Upgrade", r.Upgrade)
+	}
+	return append(to, "\r\n"...)
+}
+
+// hasBodyByDefault tells the methods that are meant to have content: without any the
+// length is said to be 0 (RFC 9110 section 8.6).
+func hasBodyByDefault(method string) bool {
+	return method == http.MethodPost || method == http.MethodPut || method == http.MethodPatch
+}
+
+// receive reads the response, and passes it on.
+func (e *Endpoint) receive(x *Exchange, c *h1.ClientConn, upload *upload) error {
+	for n := 0; ; n++ {
+		if err := c.Await(x.Request.Method, e.o.Read); err != nil {
+			return err
+		}
+		r := &c.Response
+		if !r.Interim() {
+			break
+		}
+		if n == maxInterim {
+			return errInterim
+		}
+		if r.Status == http.StatusContinue {
+			continue // Expect was not passed on: nobody waits for it
+		}
+		r.Fields.RemoveHopByHop()
+		if err := x.down.inform(r.Status, &r.Fields); err != nil {
+			return errClientLeft
+		}
+	}
+	r := &c.Response
+	x.Timing.Head = x.Elapsed()
+	x.proxied = true
+	r.Fields.RemoveHopByHop()
+	x.Response = Response{Status: r.Status, Reason: r.Reason, Fields: &r.Fields, Length: r.Length}
+	if !r.HasLength() && !r.HasBody(x.Request.Method) {
+		x.Response.Length = -1
+	}
+	x.filter()
+	if r.Status == http.StatusSwitchingProtocols {
+		x.down.watch(nil)
+		return x.down.switchTo(c, x.Response.Fields, x)
+	}
+	if upload != nil && !upload.taken.Load() {
+		x.down.close() // the client is still sending: the next request is nowhere
+	}
+	return x.relay(&c.Body)
+}
+
+// relay passes a response on.
+func (x *Exchange) relay(body Body) error {
+	x.down.respond(&h1.Reply{
+		Status: x.Response.Status, Reason: x.Response.Reason, Fields: x.Response.Fields, Length: x.Response.Length,
+	})
+	for {
+		p, err := body.Next()
+		if len(p) > 0 {
+			if _, err := x.down.write(p); err != nil {
+				x.down.abort()
+				return errClientLeft
+			}
+			x.Sent += int64(len(p))
+			if !body.Buffered() {
+				if err := x.down.flush(); err != nil {
+					x.down.abort()
+					return errClientLeft
+				}
+			}
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			x.down.abort()
+			return err
+		}
+	}
+	if err := x.down.finish(body.Trailers()); err != nil {
+		return errClientLeft
+	}
+	return nil
+}
+
+// upload is a request's body on its way to the upstream, while the response may come.
+type upload struct {
+	taken atomic.Bool // the client has sent all of it
+	done  chan struct{}
+	err   error // set before done is closed
+}
+
+// stream sends a request whose body is still coming.
+func (e *Endpoint) stream(x *Exchange, c *h1.ClientConn) error {
+	head := e.appendHead(h1.Buffer(), x)
+	err := c.Send(head, nil, e.o.Write)
+	h1.PutBuffer(head)
+	if err != nil {
+		return err
+	}
+	u := &upload{done: make(chan struct{})}
+	go func() {
+		defer close(u.done)
+		u.err = e.send(x, c, u)
+	}()
+	err = e.receive(x, c, u)
+	select {
+	case <-u.done:
+	default:
+		// The answer came first, or never: nobody wants the rest.
+		if !u.taken.Load() {
+			x.down.stopBody()
+		}
+		c.Abandon()
+		<-u.done
+	}
+	var body *bodyError
+	if err != nil && !x.proxied && errors.As(u.err, &body) {
+		if errors.Is(body, h1.ErrBodyTooLarge) || isProtocol(body) {
+			return body
+		}
+		return errClientLeft
+	}
+	if err == nil && u.err != nil {
+		c.Abandon() // not to be used again
+	}
+	return err
+}
+
+func isProtocol(err error) bool {
+	var p *h1.ProtocolError
+	return errors.As(err, &p)
+}
+
+// send passes the request's body on.
+func (e *Endpoint) send(x *Exchange, c *h1.ClientConn, u *upload) error {
+	body, chunked := x.Request.Body, x.Request.Length < 0
+	var frame []byte
+	for {
+		p, err := body.Next()
+		if body.Done() {
+			u.taken.Store(true)
+		}
+		if len(p) > 0 {
+			if chunked {
+				frame = h1.AppendChunk(frame[:0], p)
+				p = frame
+			}
+			if err := c.Send(p, nil, e.o.Write); err != nil {
+				return err // the upstream may have answered nevertheless
+			}
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			c.Abandon()
+			return &bodyError{err}
+		}
+	}
+	if chunked {
+		return c.Send(h1.AppendLastChunk(frame[:0], body.Trailers()), nil, e.o.Write)
+	}
+	return nil
+}

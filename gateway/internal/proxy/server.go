@@ -1,0 +1,215 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"github.com/perdure/perdure/gateway/internal/h1"
+	"github.com/perdure/perdure/internal/clock"
+)
+
+// Options say how clients are served. Zero fields are the defaults.
+type Options struct {
+	// Limits and Timeouts bound what clients may do.
+	Limits   h1.Limits
+	Timeouts h1.Timeouts
+	// Headers are what is added to requests and responses.
+	Headers Headers
+	// Trusted are the proxies whose forwarding fields count.
+	Trusted TrustedProxies
+	// HTTP2 is how clients may speak HTTP/2; nil is golang.org/x/net's defaults.
+	HTTP2 *http2.Server
+	// MaxConns is how many connections there may be at once, 0 for no limit.
+	MaxConns int
+	// Refused is told of requests that broke the rules.
+	Refused func(peer net.Addr, err *h1.ProtocolError)
+	// Log is told of what should not happen.
+	Log *slog.Logger
+	// Clock is the time.
+	Clock clock.Clock
+}
+
+// Server accepts connections and has their requests answered by the Handler of the day.
+type Server struct {
+	options Options
+	clock   clock.Clock
+	sweeper *h1.Sweeper
+	h1      *h1.Server
+	h2      *http2.Server
+	h2base  *http.Server
+	handler atomic.Pointer[Handler]
+	context context.Context
+	cancel  context.CancelFunc
+
+	mu        sync.Mutex
+	h2conns   map[net.Conn]struct{}
+	listeners map[net.Listener]struct{}
+	conns     sync.WaitGroup
+	open      atomic.Int64
+	closed    bool
+}
+
+// NewServer returns a server without listeners. It answers by h.
+func NewServer(h Handler, o Options) *Server {
+	if o.Clock == nil {
+		o.Clock = clock.System()
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{options: o, clock: o.Clock, sweeper: h1.NewSweeper(o.Clock), listeners: make(map[net.Listener]struct{})}
+	s.context, s.cancel = context.WithCancel(context.Background())
+	s.h1 = &h1.Server{Handler: h1Handler{s}, Limits: o.Limits, Timeouts: o.Timeouts, Sweeper: s.sweeper, Clock: o.Clock}
+	s.openH2()
+	s.Swap(h)
+	return s
+}
+
+// Sweeper keeps the timeouts of the server's connections, and is for its endpoints.
+func (s *Server) Sweeper() *h1.Sweeper { return s.sweeper }
+
+// Swap makes the exchanges that begin from now on be answered by h. Those that have begun
+// are not touched.
+func (s *Server) Swap(h Handler) { s.handler.Store(&h) }
+
+// serve answers an exchange.
+func (s *Server) serve(x *Exchange) {
+	defer s.recovered(x)
+	x.Target.Path, x.Target.Query, x.Target.HasQuery = x.Request.Path, x.Request.Query, x.Request.HasQuery
+	s.options.Trusted.locate(x)
+	x.Request.Scheme = x.requestScheme()
+	(*s.handler.Load()).Serve(x)
+	x.end()
+}
+
+// requestScheme is the client's: what a trusted proxy says, else that of the connection.
+func (x *Exchange) requestScheme() string {
+	if x.Trusted {
+		switch said := x.Request.Fields.Peek("X-Forwarded-Proto"); string(said) {
+		case "https":
+			return "https"
+		case "http":
+			return "http"
+		}
+	}
+	return x.scheme()
+}
+
+// recovered answers an exchange whose handler has panicked: one request, not the process.
+func (s *Server) recovered(x *Exchange) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	x.end()
+	s.options.Log.Error("gateway: a request's handler panicked", "panic", v, "stack", string(debug.Stack()))
+	x.down.abort()
+}
+
+// Serve accepts connections until Shutdown; TLS's if config is not nil.
+func (s *Server) Serve(l net.Listener, config *tls.Config) error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return net.ErrClosed
+	}
+	s.listeners[l] = struct{}{}
+	s.mu.Unlock()
+	for {
+		nc, err := l.Accept()
+		if err != nil {
+			if s.context.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return net.ErrClosed
+			}
+			var temporary interface{ Temporary() bool }
+			if errors.As(err, &temporary) && temporary.Temporary() { // out of descriptors
+				s.options.Log.Warn("gateway: accept", "err", err)
+				select {
+				case <-s.context.Done():
+				case <-time.After(acceptPause):
+				}
+				continue
+			}
+			return err
+		}
+		if most := s.options.MaxConns; most > 0 && s.open.Load() >= int64(most) {
+			_ = nc.Close() // nothing can be said without a goroutine
+			continue
+		}
+		s.open.Add(1)
+		s.conns.Go(func() {
+			defer s.open.Add(-1)
+			s.serveConn(nc, config)
+		})
+	}
+}
+
+// acceptPause is how long nothing is accepted when it cannot be.
+const acceptPause = 50 * time.Millisecond
+
+func (s *Server) serveConn(nc net.Conn, config *tls.Config) {
+	if config == nil {
+		s.h1.ServeConn(nc, false)
+		return
+	}
+	tc := tls.Server(nc, config)
+	ctx, cancel := context.WithTimeout(s.context, handshakeTimeout)
+	err := tc.HandshakeContext(ctx)
+	cancel()
+	if err != nil {
+		_ = nc.Close() // the client knows
+		return
+	}
+	if tc.ConnectionState().NegotiatedProtocol == http2.NextProtoTLS {
+		state := tc.ConnectionState()
+		s.serveH2(tc, &state)
+		return
+	}
+	s.h1.ServeConn(tc, true)
+}
+
+// handshakeTimeout bounds TLS's handshake.
+const handshakeTimeout = 10 * time.Second
+
+// Shutdown stops accepting, lets the exchanges that have begun end, and returns when all
+// connections are closed; when ctx ends it closes those that are left.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.closed = true
+	for l := range s.listeners {
+		_ = l.Close() // nothing to be done about it
+	}
+	s.mu.Unlock()
+	_ = s.h2base.Shutdown(ctx) // has no connections of its own: it tells those of HTTP/2
+	err := s.h1.Shutdown(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.conns.Wait()
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		err = ctx.Err()
+		s.mu.Lock()
+		for nc := range s.h2conns {
+			_ = nc.Close() // its goroutine ends
+		}
+		s.mu.Unlock()
+		s.cancel()
+		<-ended
+	}
+	s.cancel()
+	s.sweeper.Stop()
+	return err
+}
