@@ -18,6 +18,7 @@ import (
 	"github.com/perdure/perdure/auth"
 	"github.com/perdure/perdure/auth/login"
 	"github.com/perdure/perdure/identity"
+	"github.com/perdure/perdure/vault"
 )
 
 // Config configures an App. The zero value runs: everything in one folder, served to
@@ -61,6 +62,9 @@ type Config struct {
 	// Audience, functions take its access tokens as well. BaseURL defaults to Origin. It is
 	// for apps without Identity, which has a sign-in of its own.
 	Login *login.Config
+	// Vault, unless nil, gives the app a vault for secrets, keys and certificates: its functions and settings name secrets by
+	// "vault:NAME", and other programs reach it by the clients of Azure Key Vault.
+	Vault *vault.Config
 	// Origin is where browsers find the app, such as "https://app.example.com". Default
 	// "http://localhost:PORT" for an app that listens on a loopback address.
 	Origin string
@@ -197,6 +201,14 @@ func (c Config) validateAccess() error {
 			errs = append(errs, errors.New("Login and Identity are both set: the provider of Identity has a sign-in of its own"))
 		}
 	}
+	if c.Vault != nil {
+		if err := c.Vault.WithDefaults().Validate(); err != nil {
+			errs = append(errs, err)
+		}
+		if c.Vault.Listen != "" && c.Identity == nil {
+			errs = append(errs, errors.New("Vault.Listen is set without Identity: its callers need somebody who gives them tokens"))
+		}
+	}
 	if c.Origin != "" {
 		u, err := url.Parse(c.Origin)
 		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || c.Origin != u.Scheme+"://"+u.Host {
@@ -207,7 +219,7 @@ func (c Config) validateAccess() error {
 }
 
 // seals reports whether the app keeps what must not be readable at rest.
-func (c Config) seals() bool { return c.Identity != nil || c.Login != nil }
+func (c Config) seals() bool { return c.Identity != nil || c.Login != nil || c.Vault != nil }
 
 func (c Config) validateListen() error {
 	if c.Listen == noListener {

@@ -2,21 +2,15 @@ package perdure
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 
 	"github.com/perdure/perdure/auth"
 	"github.com/perdure/perdure/auth/login"
 	"github.com/perdure/perdure/identity"
 	"github.com/perdure/perdure/internal/control"
-	"github.com/perdure/perdure/internal/httpapi"
-	"github.com/perdure/perdure/internal/keystore"
 	"github.com/perdure/perdure/internal/problem"
 	"github.com/perdure/perdure/internal/unit"
 	"github.com/perdure/perdure/mail"
@@ -30,13 +24,17 @@ func (r *running) openAccess(ctx context.Context, p *parts) error {
 			return err
 		}
 	}
+	var err error
 	switch {
 	case r.config.Identity != nil:
-		return r.openIdentity(p)
+		err = r.openIdentity(p)
 	case r.config.Login != nil:
-		return r.openForeignLogin()
+		err = r.openForeignLogin()
 	}
-	return nil
+	if err != nil {
+		return err
+	}
+	return r.openVault(p)
 }
 
 // identityMails is the queue of the mails that the provider sends, unless it was given an outbox.
@@ -85,8 +83,9 @@ func (r *running) openIdentity(p *parts) (err error) {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	r.services = append(r.services, r.provider)
-	if r.identityListener != nil {
-		r.services = append(r.services, &identityServer{r: r})
+	if r.identityServer != nil {
+		r.identityServer.handler = r.provider
+		r.services = append(r.services, r.identityServer)
 	}
 	verifier, err := r.provider.Verifier(c.API.Identifier)
 	if err != nil {
@@ -134,9 +133,8 @@ func (r *running) origin() string {
 
 // issuer is the URL of the provider when the configuration does not say.
 func (r *running) issuer(c identity.Config) (string, error) {
-	if r.identityListener != nil {
-		_, port, err := net.SplitHostPort(r.identityListener.Addr().String())
-		return "https://" + net.JoinHostPort(localhost, port) + "/", err
+	if r.identityServer != nil {
+		return "https://" + net.JoinHostPort(localhost, r.identityServer.port()) + "/", nil
 	}
 	if origin := r.origin(); origin != "" {
 		return origin + "/", nil
@@ -149,74 +147,16 @@ func (r *running) listenIdentity(c identity.Config) (err error) {
 	if c.Listen == "" {
 		return nil
 	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if c.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
-		if err != nil {
-			return fmt.Errorf("%w: Identity.CertFile, Identity.KeyFile: %w", ErrConfig, err)
-		}
-		config.Certificates = []tls.Certificate{pair}
-	} else {
-		ca, err := keystore.OpenCA(r.keys)
-		if err == nil {
-			config, err = ca.TLSConfig()
-		}
-		if err != nil {
-			return fmt.Errorf("perdure: local certificates: %w", err)
-		}
-		r.caFile = filepath.Join(r.config.Data, keystore.AuthorityCertificate)
+	if r.identityServer, err = r.listenTLS("provider", "Identity.Listen", c.Listen); err != nil {
+		return err
 	}
-	config.NextProtos = []string{"h2", "http/1.1"}
-	plain, err := listen(c.Listen)
-	if err != nil {
-		return fmt.Errorf("perdure: listen on %s (Identity.Listen): %w", c.Listen, err)
-	}
-	r.identityListener, r.identityTLS = plain, config
-	return nil
+	return r.identityServer.secure("Identity", c.CertFile, c.KeyFile)
 }
-
-// identityServer serves the provider on its own port.
-type identityServer struct {
-	r      *running
-	server *http.Server
-}
-
-// Start implements service.
-func (s *identityServer) Start(context.Context) error {
-	r := s.r
-	s.server = &http.Server{
-		Handler: httpapi.Pace(r.provider), ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: slog.NewLogLogger(r.config.Logger.Handler(), slog.LevelDebug), TLSConfig: r.identityTLS,
-	}
-	for _, l := range each(r.identityListener) {
-		r.background.Go(func() {
-			if err := s.server.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {
-				r.fail(fmt.Errorf("serve %s: %w", l.Addr(), err))
-			}
-		})
-	}
-	r.config.Logger.Info("the provider is ready", "issuer", r.provider.Issuer(), "ca", r.caFile)
-	return nil
-}
-
-// Stop implements service.
-func (s *identityServer) Stop(ctx context.Context) error {
-	if s.server == nil {
-		return s.r.identityListener.Close()
-	}
-	if err := s.server.Shutdown(ctx); err != nil {
-		return errors.Join(fmt.Errorf("perdure: requests to the provider still ran: %w", err), s.server.Close())
-	}
-	return nil
-}
-
-// Idle implements service.
-func (s *identityServer) Idle(context.Context) error { return nil }
 
 // access are the handlers by which people sign in and programs get tokens, by pattern.
 func (r *running) access() map[string]http.Handler {
 	all := map[string]http.Handler{}
-	if r.provider != nil && r.identityListener == nil {
+	if r.provider != nil && r.identityServer == nil {
 		for _, path := range r.provider.Patterns() {
 			addMethods(all, path, r.provider)
 		}
@@ -232,17 +172,17 @@ func (r *running) access() map[string]http.Handler {
 	return all
 }
 
-// administration serves, on the socket in the data folder, the management API of the provider as well: who
+// administration serves, on the socket in the data folder, the management of the provider and the vault as well: who
 // can reach it has every right.
 func (r *running) administration(next http.Handler) http.Handler {
-	below := control.Prefix + "identity"
-	var admin http.Handler = http.HandlerFunc(noProvider)
+	parts := map[string]http.Handler{"identity": http.HandlerFunc(noProvider), "vault": r.vaultAdministration()}
 	if r.provider != nil {
-		admin = http.StripPrefix(below, r.provider.Administration())
+		parts["identity"] = r.provider.Administration()
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if strings.HasPrefix(req.URL.Path, below+"/") {
-			admin.ServeHTTP(w, req)
+		name, _, _ := strings.Cut(strings.TrimPrefix(req.URL.Path, control.Prefix), "/")
+		if admin := parts[name]; admin != nil {
+			http.StripPrefix(control.Prefix+name, admin).ServeHTTP(w, req)
 			return
 		}
 		next.ServeHTTP(w, req)

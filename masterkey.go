@@ -2,18 +2,24 @@ package perdure
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"path/filepath"
 	"strings"
 
 	"gocloud.dev/secrets"
 
 	"github.com/perdure/perdure/internal/keystore"
+	"github.com/perdure/perdure/internal/problem"
 )
 
 // masterEnv begins a Config.MasterKey that names a variable of the environment.
 const masterEnv = "env:"
+
+var errNothingSealed = errors.New("the app seals nothing: it has no Config.Identity and no Config.Vault")
 
 // masterKey is where the key is that opens the data folder's keyring.
 type masterKey struct {
@@ -91,7 +97,7 @@ func (r *running) openEnvironmentKeys(options keystore.Options) error {
 func (r *running) rotateMaster(ctx context.Context) (string, error) {
 	switch m := r.master; {
 	case r.keys == nil:
-		return "", errors.New("the app seals nothing: it has no Config.Identity and no Config.Vault")
+		return "", errNothingSealed
 	case m.variable != "":
 		return "", fmt.Errorf("the key is in the environment, which an app cannot change: make one by perdure vault master new, offer it by perdure vault master offer, and start the app with it in %s", m.variable)
 	case m.keeper != nil:
@@ -111,4 +117,61 @@ func (r *running) offerMaster(text string) (string, error) {
 		return "", err
 	}
 	return next.ID(), r.keys.Offer(next)
+}
+
+// masterState is what there is to know of the keys that protect what is sealed.
+type masterState struct {
+	// Place is "file", "environment" or "service".
+	Place string `json:"place"`
+	// Path is the file; empty for the others.
+	Path string `json:"path,omitempty"`
+	// Masters are the ids of the keys that open the folder: one, but for a change that was not finished.
+	Masters []string `json:"masters"`
+	// Keys are the data keys, oldest first.
+	Keys []keystore.Key `json:"keys"`
+}
+
+func (r *running) showMaster(w http.ResponseWriter, _ *http.Request) {
+	if r.keys == nil {
+		problem.New(http.StatusNotFound, errNothingSealed.Error()).Write(w)
+		return
+	}
+	state := masterState{Place: "file", Path: r.master.path, Masters: r.keys.MasterIDs(), Keys: r.keys.Keys()}
+	switch {
+	case r.master.variable != "":
+		state.Place = "environment"
+	case r.master.keeper != nil:
+		state.Place = "service"
+	}
+	writeAdministration(w, state)
+}
+
+// changeMaster rotates the master key, or takes an offered one, which the body has.
+func (r *running) changeMaster(w http.ResponseWriter, req *http.Request) {
+	var id string
+	var err error
+	if strings.HasSuffix(req.URL.Path, "/offers") {
+		var text []byte
+		if text, err = io.ReadAll(http.MaxBytesReader(w, req.Body, maxMasterText)); err == nil {
+			id, err = r.offerMaster(string(text))
+		}
+	} else {
+		id, err = r.rotateMaster(req.Context())
+	}
+	if err != nil {
+		problem.New(http.StatusConflict, err.Error()).Write(w)
+		return
+	}
+	r.config.Logger.Warn("the master key was changed: back it up, and keep the one before as long as backups of its time", "key", id)
+	writeAdministration(w, map[string]string{"id": id, "path": r.master.path})
+}
+
+// maxMasterText bounds a master key as text, in bytes.
+const maxMasterText = 4 << 10
+
+// writeAdministration answers the operator.
+func writeAdministration(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_ = json.NewEncoder(w).Encode(v) // the caller left: nobody to tell
 }

@@ -2,7 +2,6 @@ package perdure
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -30,6 +29,7 @@ import (
 	"github.com/perdure/perdure/internal/store/memory"
 	"github.com/perdure/perdure/internal/store/pebble"
 	"github.com/perdure/perdure/internal/unit"
+	"github.com/perdure/perdure/vault"
 )
 
 // running is a started app.
@@ -58,13 +58,14 @@ type running struct {
 	listener net.Listener
 	server   *http.Server
 
-	keys             *keystore.Keystore // nil while nothing is sealed
-	master           masterKey
-	provider         *identity.Provider // nil without one
-	identityListener net.Listener       // nil where the provider has no port of its own
-	identityTLS      *tls.Config
-	caFile           string // of the local authority; empty if it is not used
-	login            *login.Login
+	keys           *keystore.Keystore // nil while nothing is sealed
+	master         masterKey
+	provider       *identity.Provider // nil without one
+	identityServer *tlsServer         // nil where the provider has no port of its own
+	vault          *vault.Vault       // nil without one
+	vaultServer    *tlsServer         // nil where it is not served
+	caFile         string             // of the local authority; empty if it is not used
+	login          *login.Login
 
 	stopCollector context.CancelFunc
 	background    sync.WaitGroup
@@ -226,7 +227,7 @@ func (r *running) openEngine(p *parts) (err error) {
 	if c.DeadLetterWebhook.URL != "" {
 		errs = append(errs, r.dispatcher.Register(c.DeadLetterWebhook.sender()))
 	}
-	bindings := binding.Env{Resources: p.resources, Injectors: injectors}
+	bindings := binding.Env{Resources: p.resources, Injectors: injectors, Secret: r.bindSecret}
 	for _, part := range p.events {
 		errs = append(errs, part.register(r, bindings))
 	}

@@ -56,7 +56,7 @@ func (r *running) openHTTP(p *parts) (err error) {
 			return fmt.Errorf("%w: Listen: %w", ErrConfig, err)
 		}
 	}
-	if r.provider != nil && r.identityListener == nil {
+	if r.provider != nil && r.identityServer == nil {
 		hosts = append(slices.Clone(hosts), r.provider.Hosts()...)
 	}
 	if u, err := url.Parse(c.Origin); err == nil && u.Host != "" {
@@ -67,7 +67,7 @@ func (r *running) openHTTP(p *parts) (err error) {
 	r.endless = append(r.endless, end)
 	config := r.httpConfig()
 	config.Env, config.Committer = r.env, r.committer
-	config.Bindings = binding.Env{Resources: p.resources, Injectors: r.uploadInjectors()}
+	config.Bindings = binding.Env{Resources: p.resources, Injectors: r.uploadInjectors(), Secret: r.bindSecret}
 	config.Attempts, config.Clock, config.Closing = unitAttempts, r.clock, closing
 	err = httpapi.Register(mux, *config, append(slices.Clone(p.functions), r.uploads(p.resources))...)
 	if err != nil {

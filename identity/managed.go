@@ -17,6 +17,12 @@ import (
 // TokenPath is the path of the loopback endpoint of managed identities.
 const TokenPath = managed.PathToken
 
+// TenantPath begins the paths of the tenant, which Entra's clients ask for tokens.
+const TenantPath = "/" + managed.Tenant + "/"
+
+// Tenant serves the tenant's endpoints, for a server that is reached by another name than the provider.
+func (p *Provider) Tenant() http.Handler { return p.managed }
+
 // systemMark is the row that says which managed identity is the app's own.
 var systemMark = directory.Key2("system-identity", "app")
 

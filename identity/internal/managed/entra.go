@@ -24,7 +24,11 @@ func (e *Endpoints) serveDiscovery(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Something went wrong.", http.StatusInternalServerError)
 		return
 	}
-	root := own.Scheme + "://" + r.Host
+	scheme := own.Scheme
+	if r.TLS != nil { // it is reached at a port of another part of the app as well
+		scheme = "https"
+	}
+	root := scheme + "://" + r.Host
 	w.Header().Set("Cache-Control", "public, max-age=300")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	writeJSON(w, http.StatusOK, map[string]any{

@@ -1,0 +1,65 @@
+package vault
+
+import (
+	"strings"
+
+	"github.com/perdure/perdure/vault/internal/model"
+)
+
+// host is where clients reach the default vault.
+func (v *Vault) host() string {
+	if v.options.Port == "" || v.options.Port == "443" {
+		return v.options.Host
+	}
+	return v.options.Host + ":" + v.options.Port
+}
+
+// Names are the names, for a certificate, under which the vaults are reached.
+func (v *Vault) Names() []string { return []string{v.options.Host, "*." + v.options.Host} }
+
+// hostOf is where clients reach a vault.
+func (v *Vault) hostOf(name string) string {
+	if name == model.DefaultVault {
+		return v.host()
+	}
+	return name + "." + v.host()
+}
+
+// vaultOf returns the vault for which the host of a request stands.
+func (v *Vault) vaultOf(host string) (name string, ok bool) {
+	host = strings.ToLower(host)
+	switch {
+	case host == v.host():
+		name = model.DefaultVault
+	case strings.HasSuffix(host, "."+v.host()):
+		name = strings.TrimSuffix(host, "."+v.host())
+	default:
+		return "", false
+	}
+	return name, v.options.settings(name) != nil
+}
+
+// tenant is the name of the only tenant, as the clients of Entra ask for it.
+const tenant = "default"
+
+// challenge says where clients get tokens.
+func (v *Vault) challenge(host string) (authorization, resource string) {
+	if _, ok := v.vaultOf(host); !ok {
+		return "", ""
+	}
+	authority := strings.TrimSuffix(v.options.Issuer, "/")
+	if !strings.HasPrefix(authority, "https://") {
+		authority = v.Resource() // the clients insist on https, and the tenant's endpoints are there as well
+	}
+	return authority + "/" + tenant, v.Resource()
+}
+
+// crlURL is where the revocation lists of a vault's authorities are; empty without the REST interface.
+func (v *Vault) crlURL() func(vault, authority string) string {
+	if v.options.Port == "" {
+		return nil
+	}
+	return func(name, authority string) string {
+		return "https://" + v.hostOf(name) + "/crl/" + authority + ".crl"
+	}
+}

@@ -1,0 +1,154 @@
+package perdure_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/internal/clock"
+	"github.com/perdure/perdure/vault"
+)
+
+var (
+	apiKey   = vault.Secret("payments-key")
+	otherKey = vault.Secret("other-key")
+)
+
+type keyIn struct {
+	Key string `bind:"vault:payments-key"`
+}
+
+type keyOut struct {
+	Body struct {
+		Bound, Called string
+	} `body:""`
+}
+
+// startVault starts an app whose functions use a secret.
+func startVault(t *testing.T, data string, change func(*perdure.Config)) *perdure.App {
+	t.Helper()
+	config := perdure.Config{
+		Data: data, Listen: "localhost:0", Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Vault: &vault.Config{Grants: []vault.Grant{{Member: "subject:self", Role: "secrets-officer", Name: "payments-*"}}},
+	}
+	if change != nil {
+		change(&config)
+	}
+	app := perdure.New(config)
+	app.Add(perdure.HTTP("GET /key", func(ctx context.Context, in *keyIn) (*keyOut, error) {
+		out := &keyOut{}
+		out.Body.Bound = in.Key
+		var err error
+		out.Body.Called, err = apiKey.Get(ctx)
+		return out, err
+	}), perdure.HTTP("GET /other", func(ctx context.Context, _ *struct{}) (*struct{}, error) {
+		_, err := otherKey.Get(ctx)
+		return nil, err
+	}))
+	if err := app.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = app.Stop(context.Background()) })
+	return app
+}
+
+func getKey(t *testing.T, app *perdure.App, path string) (int, string) {
+	t.Helper()
+	resp, err := http.Get("http://" + app.Addr().String() + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, readAll(t, resp)
+}
+
+func TestFunctionsUseSecrets(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	app := startVault(t, data, nil)
+	if status, body := getKey(t, app, "/key"); status != http.StatusInternalServerError {
+		t.Errorf("before the secret is there: %d %s", status, body)
+	}
+	for _, value := range []string{"one", "two"} { // a change counts at once
+		if _, err := app.Vault().Set(t.Context(), apiKey, value); err != nil {
+			t.Fatal(err)
+		}
+		if status, body := getKey(t, app, "/key"); status != http.StatusOK || body != `{"Bound":"`+value+`","Called":"`+value+`"}`+"\n" {
+			t.Errorf("%d %s", status, body)
+		}
+	}
+	if status, body := getKey(t, app, "/other"); status != http.StatusInternalServerError {
+		t.Errorf("a secret that the app may not get: %d %s", status, body)
+	}
+	if _, err := app.Vault().Value(t.Context(), otherKey); !errors.Is(err, vault.ErrForbidden) {
+		t.Errorf("a secret that the app may not get: %v", err)
+	}
+	if _, err := apiKey.Get(t.Context()); !errors.Is(err, perdure.ErrNoUnit) {
+		t.Errorf("outside of a function: %v", err)
+	}
+	if err := app.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	app = startVault(t, data, nil)
+	if value, err := app.Vault().Value(t.Context(), apiKey); err != nil || value != "two" {
+		t.Errorf("after a new start: %q, %v", value, err)
+	}
+}
+
+func TestSecretsWithoutVault(t *testing.T) {
+	t.Parallel()
+	app := perdure.New(perdure.Config{Data: filepath.Join(t.TempDir(), "data"), Listen: "localhost:0", Logger: slog.New(slog.DiscardHandler)})
+	app.Add(perdure.HTTP("GET /key", func(context.Context, *keyIn) (*keyOut, error) { return nil, nil }))
+	if err := app.Start(t.Context()); !errors.Is(err, perdure.ErrConfig) {
+		_ = app.Stop(context.Background())
+		t.Errorf("%v, want ErrConfig", err)
+	}
+}
+
+// What ends is told 30, 7 and 1 days before, once each.
+func TestOnExpiring(t *testing.T) {
+	t.Parallel()
+	c := clock.NewManual(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
+	var told atomic.Int32
+	days := make(chan int, 10)
+	app := perdure.New(perdure.Config{
+		Store: "memory:", Logger: slog.New(slog.DiscardHandler),
+		Vault: &vault.Config{Grants: []vault.Grant{{Member: "subject:self", Role: "administrator"}}},
+	})
+	app.Add(perdure.OnExpiring(func(_ context.Context, in *struct {
+		Event vault.Expiring `body:""`
+	}) (*struct{}, error) {
+		told.Add(1)
+		days <- in.Event.Days
+		if in.Event.Name != "payments-key" || in.Event.Kind != "secrets" || in.Event.Reason != vault.ReasonEnds {
+			t.Errorf("%+v", in.Event)
+		}
+		return nil, nil
+	}))
+	if err := app.Start(clock.With(t.Context(), c)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = app.Stop(context.Background()) })
+	expires := c.Now().Add(31 * 24 * time.Hour)
+	if _, err := app.Vault().SetUntil(t.Context(), apiKey, "one", expires); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int{30, 7, 1} {
+		c.AdvanceTo(expires.Add(-time.Duration(want)*24*time.Hour - time.Minute))
+		if err := app.Settle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c.Advance(2 * time.Minute)
+		if got := <-days; got != want {
+			t.Errorf("told %d days before, want %d", got, want)
+		}
+	}
+	if n := told.Load(); n != 3 {
+		t.Errorf("told %d times", n)
+	}
+}
