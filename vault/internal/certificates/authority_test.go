@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -89,7 +90,7 @@ func TestAuthorities(t *testing.T) {
 		t.Errorf("one that is not revoked: %v %s", err, out)
 	}
 	l, err := x509.ParseRevocationList(w.crl(t, list))
-	if err != nil || l.Number.Int64() != 2 || len(l.RevokedCertificateEntries) != 1 || l.RevokedCertificateEntries[0].ReasonCode != 1 {
+	if err != nil || len(l.RevokedCertificateEntries) != 1 || l.RevokedCertificateEntries[0].ReasonCode != 1 {
 		t.Errorf("%+v %v", l, err)
 	}
 	if err := w.Revoke(ctx, model.Operator, cert("middle"), 2); err != nil {
@@ -170,7 +171,7 @@ func TestListsInTime(t *testing.T) {
 	if _, _, err := w.RenewDue(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if l, err := x509.ParseRevocationList(w.crl(t, "middle")); err != nil || len(l.RevokedCertificateEntries) != 0 {
+	if l, err := x509.ParseRevocationList(w.crl(t, "middle")); err != nil || len(l.RevokedCertificateEntries) != 0 || l.Number.Cmp(b.Number) <= 0 {
 		t.Errorf("%+v %v", l, err)
 	}
 }
@@ -249,9 +250,8 @@ func TestTakeOffline(t *testing.T) {
 	if _, err := w.Create(ctx, model.Operator, cert("next"), model.CreateCertificate{Policy: policy("CN=Next", authority, issuer("root"))}); field(err) != "policy.issuer.name" {
 		t.Errorf("signed without the key: %v", err)
 	}
-	if _, err := w.CRL(ctx, model.DefaultVault, "root"); !errors.Is(err, model.ErrNotFound) {
-		t.Errorf("a list without the key: %v", err)
-	}
+	// Lists come from where the key is. The one that was left is good for a year.
+	w.lists(t, root, middle, &pki.Authority{Certificate: b.Certificate, Key: b.Key})
 	// What it has signed is good, and signs.
 	leaf := w.create(t, "leaf", nil)
 	files := map[string][]byte{"root.pem": certPEM(root.DER), "chain.pem": certPEM(middle.DER), "leaf.pem": certPEM(leaf.DER)}
@@ -264,6 +264,46 @@ func TestTakeOffline(t *testing.T) {
 	signed := sign(t, away, op.CSR, pki.Profile{Issue: pki.Issue{Now: w.Now()}, Authority: true})
 	if _, err := w.Merge(ctx, model.Operator, cert("next"), [][]byte{signed, b.Certificate.Raw}, model.Change{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// lists are those of a root whose key is elsewhere.
+func (w *world) lists(t *testing.T, root, middle *model.Certificate, away *pki.Authority) {
+	t.Helper()
+	files := map[string][]byte{"root.pem": certPEM(root.DER), "middle.pem": certPEM(middle.DER), "list.pem": crlPEM(w.crl(t, "root-"+root.Version))}
+	check := []string{"-crl_check", "-CAfile", "root.pem", "-CRLfile", "list.pem", "middle.pem"}
+	if out, err := w.verify(t, files, check...); err != nil {
+		t.Errorf("the last list: %v %s", err, out)
+	}
+	if err := w.Revoke(ctx, model.Operator, cert("middle"), 0); field(err) != "name" {
+		t.Errorf("revoked where no list can be made: %v", err)
+	}
+	serial := parse(t, middle.DER).SerialNumber
+	list := func(a *pki.Authority, number int64, from, to time.Duration) []byte {
+		der, err := a.RevocationList([]pki.Revoked{{Serial: serial, At: w.Now()}}, big.NewInt(number), w.Now().Add(from), w.Now().Add(to))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return der
+	}
+	number := w.Now().Unix() + 10
+	for name, der := range map[string][]byte{
+		"none": []byte("x"), "stranger": list(w.outside(t), number, 0, time.Hour), "old": list(away, number, -2*time.Hour, -time.Hour),
+		"before": list(away, 1, 0, time.Hour), "future": list(away, number, time.Hour, 2*time.Hour),
+	} {
+		if err := w.SetCRL(ctx, model.Operator, cert("root"), der); field(err) != "value" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := w.SetCRL(ctx, model.Operator, cert("middle"), list(away, number, 0, time.Hour)); field(err) != "name" {
+		t.Errorf("for one whose key is here: %v", err)
+	}
+	if err := w.SetCRL(ctx, model.Operator, cert("root"), list(away, number, 0, time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	files["list.pem"] = crlPEM(w.crl(t, "root"))
+	if out, err := w.verify(t, files, check...); err == nil || !strings.Contains(out, "certificate revoked") {
+		t.Errorf("%v %s", err, out)
 	}
 }
 

@@ -127,6 +127,13 @@ func TestNameOfASecret(t *testing.T) {
 	if _, err := w.Pending(ctx, model.Operator, cert("taken")); err == nil {
 		t.Error("a request is left")
 	}
+	if _, err := w.secrets.Delete(ctx, model.Operator, as(cert("taken"), model.Secrets)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"Self", "Unknown"} {
+		_, err := w.Create(ctx, model.Operator, cert("taken"), model.CreateCertificate{Policy: policy("CN=a", issuer(name))})
+		is(t, name, err, model.ErrDeleted)
+	}
 	// Nor does anybody else change what belongs to a certificate.
 	c := w.create(t, "mine", policy("CN=mine"))
 	_, err := w.secrets.Set(ctx, model.Operator, as(c.ID, model.Secrets), model.SetSecret{Value: "v"})

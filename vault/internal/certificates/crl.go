@@ -10,11 +10,14 @@ import (
 	"github.com/perdure/perdure/table"
 	"github.com/perdure/perdure/vault/internal/items"
 	"github.com/perdure/perdure/vault/internal/model"
+	"github.com/perdure/perdure/vault/internal/pki"
 )
 
 const (
 	// listLife is how long a list is good.
 	listLife = 7 * 24 * time.Hour
+	// listLast is how long the last list is good that is made when a key leaves the vault.
+	listLast = 365 * 24 * time.Hour
 	// listFresh is how long before its end a list is made anew, so that clients which keep it have it in time.
 	listFresh = listLife / 2
 )
@@ -27,8 +30,10 @@ type listRow struct {
 	Stale  bool      `json:"stale,omitempty"`
 }
 
+var listsByEnd = table.Index("next", func(r *listRow) int64 { return r.Next.Unix() })
+
 // lists are by vault and version of the authority.
-var lists = table.Of[listRow]("perdure.vault.certificates.lists")
+var lists = table.Of("perdure.vault.certificates.lists", listsByEnd)
 
 func listKey(vault, version string) string {
 	return table.Key{Row: listPartition(vault, version)}.String()
@@ -95,10 +100,7 @@ func (s *Service) list(ctx context.Context, vault, authority string) ([]byte, er
 		return nil, err
 	}
 	if t.Offline {
-		if row.DER != nil {
-			return row.DER, nil
-		}
-		return nil, notFound(v.ID)
+		return s.listLeft(ctx, vault, listName(v.ID), notFound(v.ID))
 	}
 	if cert, _, err := t.parse(); err != nil || !cert.IsCA {
 		return nil, notFound(v.ID)
@@ -107,16 +109,72 @@ func (s *Service) list(ctx context.Context, vault, authority string) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
-	revoked, err := revokedOn(ctx, vault, v.Version)
+	err = s.makeList(ctx, v, a, row, now.Add(listLife))
+	return row.DER, err
+}
+
+// makeList makes the list of a version anew.
+func (s *Service) makeList(ctx context.Context, v *items.Version, a *pki.Authority, row *listRow, next time.Time) error {
+	revoked, err := revokedOn(ctx, v.Vault, v.Version)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	row.Number++
-	row.Next, row.Stale = now.Add(listLife), false
-	if row.DER, err = a.RevocationList(revoked, big.NewInt(row.Number), now, row.Next); err != nil {
-		return nil, err
+	now := s.env.Now()
+	// By the time, so that numbers go up though rows of lists that have ended are removed.
+	row.Number = max(row.Number+1, now.Unix())
+	row.Next, row.Stale = next, false
+	if row.DER, err = a.RevocationList(revoked, big.NewInt(row.Number), now, next); err != nil {
+		return err
 	}
-	return row.DER, lists.Put(ctx, listKey(vault, v.Version), row)
+	return lists.Put(ctx, listKey(v.Vault, v.Version), row)
+}
+
+// SetCRL gives an authority whose key was taken out of the vault a list that was made where the key is, in DER. The right is
+// model.OpRevoke, for the authority. Its number must be higher than that of the list before.
+func (s *Service) SetCRL(ctx context.Context, by model.Caller, id model.ID, der []byte) error {
+	return s.do(ctx, by, model.OpRevoke, id, func(ctx context.Context, id model.ID, o *model.Operation) error {
+		v, err := s.store.Get(ctx, id)
+		if err != nil {
+			return err
+		}
+		o.ID, o.Detail = v.ID, "list"
+		t, err := textOf(v)
+		if err != nil {
+			return err
+		}
+		if !t.Offline {
+			return invalid("name", "the key of %q is in the vault, which makes its lists", v.Name)
+		}
+		cert, _, err := t.parse()
+		if err != nil {
+			return err
+		}
+		l, err := pki.CheckRevocationList(der, cert, s.env.Now())
+		if err != nil {
+			return invalid("value", "%v", err)
+		}
+		row, err := lists.Get(ctx, listKey(v.Vault, v.Version))
+		switch {
+		case err == nil && l.Number.Int64() <= row.Number:
+			return invalid("value", "the list has the number %d, the one before %d", l.Number, row.Number)
+		case err != nil && !errors.Is(err, table.ErrNotFound):
+			return err
+		}
+		return lists.Put(ctx, listKey(v.Vault, v.Version), &listRow{Number: l.Number.Int64(), DER: der, Next: l.NextUpdate})
+	})
+}
+
+// forgetLists removes some lists that have ended. Where somebody asks for one it is made anew.
+func forgetLists(ctx context.Context, now time.Time) error {
+	for row, err := range lists.ScanIndex(ctx, listsByEnd.Below(now.Unix()), table.Limit(maxDue)) {
+		if err != nil {
+			return err
+		}
+		if err := lists.Delete(ctx, row.Key.String()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // listLeft returns the last list of a version of an authority that is deleted, while it is good. Missing is what there is to be

@@ -3,14 +3,17 @@ package certificates
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
+	"github.com/perdure/perdure/table"
 	"github.com/perdure/perdure/vault/internal/items"
 	"github.com/perdure/perdure/vault/internal/model"
 	"github.com/perdure/perdure/vault/internal/pki"
 )
 
 // TakeOffline returns the current version of an authority with its key, in PEM, and takes the key out of the vault: it can be had
-// once, and whatever the authority signs from then on is signed where the key is. The certificate stays, and what it has signed
+// once, and whatever the authority signs from then on is signed where the key is: certificates, which Merge takes, and lists of what
+// is revoked, which SetCRL takes. The last list that is made here is good for a year. The certificate stays, and what it has signed
 // stays good. Older versions keep their keys. The right is model.OpPurge, since the vault loses the key for good; the
 // policy must let it be exported. The key is still in backups that were made before.
 func (s *Service) TakeOffline(ctx context.Context, by model.Caller, id model.ID) (out []byte, err error) {
@@ -46,12 +49,31 @@ func (s *Service) TakeOffline(ctx context.Context, by model.Caller, id model.ID)
 			return err
 		}
 		b.Key = nil
+		if err := s.lastList(ctx, v, a); err != nil {
+			return err
+		}
 		return s.withoutKey(ctx, v, t, b)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
+}
+
+// lastList makes the list that stays until SetCRL brings another.
+func (s *Service) lastList(ctx context.Context, v *items.Version, a *pki.Authority) error {
+	row, err := lists.Get(ctx, listKey(v.Vault, v.Version))
+	if errors.Is(err, table.ErrNotFound) {
+		row, err = &listRow{}, nil
+	}
+	if err != nil {
+		return err
+	}
+	next := s.env.Now().Add(listLast)
+	if end := a.Certificate.NotAfter; next.After(end) {
+		next = end
+	}
+	return s.makeList(ctx, v, a, row, next)
 }
 
 // withoutKey takes the key of a version away: it is disabled, so that what has it in memory does not use it either.

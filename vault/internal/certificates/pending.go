@@ -111,13 +111,13 @@ func (s *Service) wait(ctx context.Context, id model.ID, row *pendingRow, key *j
 	return err
 }
 
-// checkFree reports that a deleted certificate keeps the name of a new one.
+// checkFree reports that a deleted item keeps the name of a new certificate, of its key or of its secret.
 func (s *Service) checkFree(ctx context.Context, id model.ID) error {
 	_, err := s.store.Item(ctx, id)
 	if !errors.Is(err, model.ErrNotFound) {
 		return err
 	}
-	return s.store.Free(ctx, id)
+	return each(id, func(id model.ID) error { return s.store.Free(ctx, id) })
 }
 
 // Pending returns the last request of a certificate: in progress, or what became of it. The right is model.OpGet.

@@ -123,6 +123,9 @@ func (s *Service) RenewDue(ctx context.Context) (n int, more bool, err error) {
 			}
 			due = append(due, row)
 		}
+		if err := forgetLists(ctx, now); err != nil {
+			return err
+		}
 		return forgetRevoked(ctx, now)
 	})
 	if err != nil {

@@ -60,8 +60,27 @@ func (s *Service) Revoke(ctx context.Context, by model.Caller, id model.ID, reas
 		case t.Authority == "":
 			return invalid("name", "no authority of this vault has signed %q: who did must revoke it", v.ID.String())
 		}
+		if err := s.checkListed(ctx, id, t); err != nil {
+			return err
+		}
 		return s.revoke(ctx, v, t, reason)
 	})
+}
+
+// checkListed reports that the list of an authority is not made here.
+func (s *Service) checkListed(ctx context.Context, id model.ID, t *text) error {
+	v, err := s.store.Get(ctx, model.ID{Vault: id.Vault, Kind: model.Certificates, Name: t.Authority, Version: t.AuthorityVersion})
+	if errors.Is(err, model.ErrNotFound) {
+		return nil // it may be recovered, or come back from a backup
+	}
+	if err != nil {
+		return err
+	}
+	above, err := textOf(v)
+	if err == nil && above.Offline {
+		err = invalid("name", "the key of the authority %q was taken out of the vault: revoke it there, and set the list that is made", t.Authority)
+	}
+	return err
 }
 
 func (s *Service) revoke(ctx context.Context, v *items.Version, t *text, reason int) error {

@@ -128,3 +128,14 @@ func TestPolicyOf(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+func FuzzReadExtensions(f *testing.F) {
+	c, err := pki.SelfSigned(policy(f, "CN=a", func(p *model.Policy) { p.X509.UPNs = []string{"u@d.example"} }), ecKey(f, elliptic.P256()), now)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, e := range c.Extensions {
+		f.Add(e.Value)
+	}
+	f.Fuzz(func(_ *testing.T, value []byte) { pki.ReadExtensions(value) })
+}

@@ -1,7 +1,6 @@
 package pki
 
 import (
-	"bytes"
 	"crypto/rand"
 	"crypto/x509"
 	"fmt"
@@ -48,7 +47,24 @@ func (a *Authority) RevocationList(revoked []Revoked, number *big.Int, now, next
 	return der, nil
 }
 
-// IssuedBy reports whether an authority signed a certificate.
-func IssuedBy(cert, authority *x509.Certificate) bool {
-	return bytes.Equal(cert.RawIssuer, authority.RawSubject) && cert.CheckSignatureFrom(authority) == nil
+// MaxRevocationList bounds a list from outside, in bytes.
+const MaxRevocationList = 512 << 10
+
+// CheckRevocationList reads a list that was made elsewhere, and checks that an authority signed it and that it is good at a time.
+func CheckRevocationList(der []byte, authority *x509.Certificate, now time.Time) (*x509.RevocationList, error) {
+	if len(der) > MaxRevocationList {
+		return nil, fmt.Errorf("%w: more than %d bytes", ErrEncoding, MaxRevocationList)
+	}
+	l, err := x509.ParseRevocationList(der)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrEncoding, err)
+	case l.CheckSignatureFrom(authority) != nil:
+		return nil, fmt.Errorf("%w: %q did not sign the list", ErrAuthority, authority.Subject)
+	case l.Number == nil || !l.Number.IsInt64() || l.Number.Sign() < 0:
+		return nil, fmt.Errorf("%w: the list has no number, or one that is too large", ErrEncoding)
+	case now.Before(l.ThisUpdate.Add(-backdate)) || !now.Before(l.NextUpdate):
+		return nil, fmt.Errorf("%w: the list is good from %s to %s", ErrEncoding, l.ThisUpdate.Format(time.RFC3339), l.NextUpdate.Format(time.RFC3339))
+	}
+	return l, nil
 }
