@@ -15,6 +15,9 @@ import (
 // linkBatch is how many entries are linked in one unit.
 const linkBatch = 500
 
+// maxEntry bounds the JSON of an entry, in bytes. Append never makes a larger one.
+const maxEntry = 16 << 10
+
 // head is the end of a node's chain.
 type head struct {
 	Position uint64    `json:"position"`
@@ -84,11 +87,10 @@ func (l *Log) link(ctx context.Context) (n int, err error) {
 		}
 		for _, event := range batch {
 			record := Record{}
-			if err := json.Unmarshal(event.Data, &record.Entry); err != nil {
+			if err := json.Unmarshal(event.Data, &record.Entry); err != nil || len(event.Data) > maxEntry {
 				// It stays in the log as what it is: positions have no gap, and the entries behind it do not wait.
 				record.Entry = Entry{Time: event.Time, Op: "unreadable", Result: "damaged"}
 			}
-			record.Entry.tidy()
 			record.Entry.Node, record.Entry.Position = node, event.Position
 			if record.Hash, err = end.Hash.next(&record.Entry); err != nil {
 				return err

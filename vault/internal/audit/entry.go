@@ -171,7 +171,8 @@ func bounded(s string) string {
 	return s[:100] + hex.EncodeToString(sum[:16])
 }
 
-func timeKey(t time.Time) string { return fmt.Sprintf("%016x", uint64(t.UnixNano())) }
+// timeKey sorts like the times do.
+func timeKey(t time.Time) string { return fmt.Sprintf("%016x", uint64(t.UnixNano())^1<<63) }
 
 // entryKey is the key of a position of a node.
 func entryKey(node string, position uint64) string {

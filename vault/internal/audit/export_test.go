@@ -2,9 +2,11 @@ package audit
 
 import (
 	"context"
+	"slices"
 
 	"github.com/perdure/perdure/internal/records"
 	"github.com/perdure/perdure/internal/unit"
+	"github.com/perdure/perdure/table"
 )
 
 // The rows, for tests that tamper with them. They work in the unit of ctx.
@@ -29,6 +31,26 @@ func (h Hash) Next(e *Entry) (Hash, error) { return h.next(e) }
 
 // FirstHash is the beginning of a node's chain.
 func FirstHash(node string) Hash { return firstHash(node) }
+
+// HideFromIndexes writes the row of a position with other entries in the indexes than it should have: none, or those that change leaves.
+func HideFromIndexes(ctx context.Context, node string, position uint64, change func([]records.IndexEntry) []records.IndexEntry) error {
+	u, err := unit.From(ctx)
+	if err != nil {
+		return err
+	}
+	key, err := table.ParseKey(entryKey(node, position))
+	if err != nil {
+		return err
+	}
+	k := records.RowKey{Table: "perdure.vault.audit", Partition: key.Partition, Row: key.Row}
+	old, err := records.GetRow(u, k)
+	if err != nil {
+		return err
+	}
+	row := *old
+	row.Entries = change(slices.Clone(old.Entries))
+	return records.PutRow(u, k, old, &row)
+}
 
 // PutHead makes the end of a chain fit.
 func PutHead(ctx context.Context, node string, position uint64, hash Hash) error {

@@ -176,10 +176,13 @@ func TestDamagedEntry(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.noteMany(t, 1)
-	w.Do(t, func(ctx context.Context) error { return audit.AppendRaw(ctx, w.Node(), []byte("{")) })
+	w.Do(t, func(ctx context.Context) error {
+		large := []byte(`{"actor":"` + strings.Repeat("x", 2<<20) + `"}`)
+		return errors.Join(audit.AppendRaw(ctx, w.Node(), []byte("{")), audit.AppendRaw(ctx, w.Node(), large))
+	})
 	w.noteMany(t, 1)
 	all := w.all(t, audit.Filter{})
-	if len(all) != 3 || all[1].Result != "damaged" || all[1].Position != 2 {
+	if len(all) != 4 || all[1].Result != "damaged" || all[1].Position != 2 || all[2].Result != "damaged" || all[2].Actor != "" {
 		t.Errorf("entries %+v", all)
 	}
 	if _, err := w.Verify(t.Context(), w.head(t), w.PublicKey()); err != nil {

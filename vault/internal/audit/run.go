@@ -30,6 +30,7 @@ func (l *Log) Start(ctx context.Context) error {
 	if err := l.Open(ctx); err != nil {
 		return err
 	}
+	l.options.Log.Info("the vault's audit log is open", "node", l.Node(), "publicKey", FormatPublicKey(l.PublicKey()))
 	ctx, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	for _, s := range l.senders {
 		l.done.Go(func() { s.run(ctx) })

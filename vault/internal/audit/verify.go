@@ -64,8 +64,8 @@ const verifyPage = 1000
 // Verify computes the chains of all nodes anew and compares the one of head's node with head, a checkpoint that was kept
 // outside: an error that matches ErrTampered names the first position that was changed, is missing or stands elsewhere.
 // PublicKey is the key that was kept outside too; if nil, it is the one that the store has, which who can change
-// the store may have changed. Without a head it is only known that each chain hangs together. It must not be called in a
-// unit of work, and may be while entries are written.
+// the store may have changed. Without a head it is only known that each chain hangs together. The indexes that queries go by
+// must have every entry too. It must not be called in a unit of work, and may be while entries are written.
 func (l *Log) Verify(ctx context.Context, head *Checkpoint, publicKey ed25519.PublicKey) (*Report, error) {
 	if publicKey == nil {
 		if err := l.Open(ctx); err != nil {
@@ -98,6 +98,11 @@ func (l *Log) Verify(ctx context.Context, head *Checkpoint, publicKey ed25519.Pu
 	}
 	if !compared {
 		return nil, &TamperError{Node: head.Node, Position: 1, What: "the log of this node is missing"}
+	}
+	for _, x := range indexes() {
+		if err := l.verifyIndex(ctx, x, report); err != nil {
+			return nil, err
+		}
 	}
 	return report, nil
 }

@@ -1,12 +1,14 @@
 package audit_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"errors"
 	"testing"
 	"time"
 
+	"github.com/perdure/perdure/internal/records"
 	"github.com/perdure/perdure/vault/internal/audit"
 	"github.com/perdure/perdure/vault/internal/model"
 )
@@ -120,6 +122,18 @@ func TestVerifyFindsTampering(t *testing.T) {
 			r.Entry.Position = last
 			return errors.Join(audit.PutRecord(ctx, node, last, r), rewrite(ctx, node, last, last))
 		}, last, true},
+		{"hidden from all indexes", func(ctx context.Context, node string) error {
+			return audit.HideFromIndexes(ctx, node, 7, func([]records.IndexEntry) []records.IndexEntry { return nil })
+		}, 7, false},
+		{"hidden from one index", func(ctx context.Context, node string) error {
+			return audit.HideFromIndexes(ctx, node, last, func(all []records.IndexEntry) []records.IndexEntry { return all[:2] })
+		}, last, false},
+		{"moved in an index", func(ctx context.Context, node string) error {
+			return audit.HideFromIndexes(ctx, node, 4, func(all []records.IndexEntry) []records.IndexEntry {
+				all[0].Value = bytes.Replace(all[0].Value, []byte("n4"), []byte("n9"), 1)
+				return all
+			})
+		}, 4, false},
 		{"end changed", func(ctx context.Context, node string) error {
 			return audit.PutHead(ctx, node, last, audit.FirstHash(node))
 		}, last, false},
@@ -188,6 +202,88 @@ func TestVerifyFindsTampering(t *testing.T) {
 				check("without the checkpoint", c.want, nil)
 			}
 		})
+	}
+}
+
+// Who has checkpoints cannot make one of them the beginning of the log, and what stands before a true beginning is found.
+func TestVerifyTheBeginning(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(o *audit.Options) { o.Retention = time.Hour })
+	w.noteMany(t, 3)
+	early := *w.head(t)
+	w.noteMany(t, 3)
+	late := w.head(t)
+	var third *audit.Record
+	w.Do(t, func(ctx context.Context) (err error) {
+		third, err = audit.GetRecord(ctx, w.Node(), 3)
+		return err
+	})
+	fault := func(what string, want uint64) {
+		t.Helper()
+		var tampered *audit.TamperError
+		if _, err := w.Verify(t.Context(), late, w.PublicKey()); !errors.As(err, &tampered) || tampered.Position != want {
+			t.Errorf("%s: %v, want a fault at position %d", what, err, want)
+		}
+	}
+	tamper := func(do func(ctx context.Context) error) func(*testing.T) {
+		return func(t *testing.T) { w.Do(t, do) }
+	}
+	// All that is older is removed as it should be, and then one of them stands there again.
+	w.Clock.Advance(2 * time.Hour)
+	w.noteMany(t, 1)
+	late = w.head(t)
+	if err := w.Retire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Verify(t.Context(), late, w.PublicKey()); err != nil {
+		t.Fatal(err)
+	}
+	tamper(func(ctx context.Context) error { return audit.PutRecord(ctx, w.Node(), 3, third) })(t)
+	fault("an entry from before", 3)
+	tamper(func(ctx context.Context) error {
+		early.Kind = "begin"
+		return errors.Join(audit.DeleteRecord(ctx, w.Node(), 3), audit.PutBegin(ctx, w.Node(), &early))
+	})(t)
+	fault("a checkpoint as the beginning", 3)
+}
+
+// Retention moves the beginning past what was verified so far.
+func TestVerifyWhileTheBeginningMoves(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(o *audit.Options) { o.Retention = time.Hour })
+	n := audit.VerifyPage + 500
+	add := func(n int) {
+		w.Do(t, func(ctx context.Context) error {
+			by := user("bob")
+			for range n {
+				if err := w.Append(ctx, w.Entry(&by, operation(model.OpGet, "x"))); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	add(n)
+	w.Clock.Advance(2 * time.Hour)
+	add(10)
+	kept := w.head(t)
+	unit, pages := w.Env.Unit, 0
+	w.Env.Unit = func(ctx context.Context, fn func(context.Context) error) error {
+		err := unit(ctx, fn)
+		if pages++; pages == 2 { // the nodes, then the first page
+			w.Env.Unit = unit
+			if err := w.Retire(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		return err
+	}
+	report, err := w.Verify(t.Context(), kept, w.PublicKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := report.Nodes[0]; r.Entries != audit.VerifyPage+10 || r.Last != uint64(n)+10 || r.Head != kept.Position {
+		t.Errorf("report %+v", r)
 	}
 }
 

@@ -389,3 +389,31 @@ func BenchmarkDo(b *testing.B) {
 		})
 	}
 }
+
+// What the chainer does with an entry, on disk.
+func BenchmarkLink(b *testing.B) {
+	store, err := pebble.Open(b.TempDir(), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = store.Close() })
+	w := on(vaulttest.On(b, store))
+	if err := w.log.Open(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	by := user("ada")
+	for left := b.N; left > 0; left -= 1000 {
+		w.Do(b, func(ctx context.Context) error {
+			for range min(left, 1000) {
+				if err := w.log.Append(ctx, w.log.Entry(&by, operation(model.OpGet, "app-x"))); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	b.ResetTimer()
+	if err := w.log.Sync(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+}

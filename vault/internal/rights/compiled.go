@@ -89,11 +89,9 @@ func (c *compiled) allows(member Member, op *model.Operation) *Grant {
 	}
 	name := strings.ToLower(op.Name)
 	for _, vault := range []string{strings.ToLower(op.Vault), All} {
-		if name != "" {
-			for _, r := range m.exact[place{vault, op.Kind, name}] {
-				if r.ops[op.Op] {
-					return r.grant
-				}
+		for _, r := range m.exact[place{vault, op.Kind, name}] {
+			if r.ops[op.Op] {
+				return r.grant
 			}
 		}
 		for _, r := range m.prefixes[place{vault: vault, kind: op.Kind}] {

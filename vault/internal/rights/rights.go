@@ -79,7 +79,7 @@ func (r *Rights) Forget(ctx context.Context, m Member) ([]*Grant, error) {
 		m.Issuer = ""
 	}
 	var gone []*Grant
-	// Stable: a grant that is given to the member meanwhile conflicts, and does not outlive it.
+	// Stable: a grant that is given to the member meanwhile conflicts, also when there is none now, and does not outlive it.
 	for row, err := range grants.ScanIndex(ctx, grantsByMember.Equal(m.key()), table.Stable()) {
 		if err != nil {
 			return nil, fmt.Errorf("rights: %w", err)

@@ -242,6 +242,7 @@ func TestVisible(t *testing.T) {
 		want  string
 	}{
 		{rights.Spec{Vault: "other", Kind: model.Secrets, Ops: []model.Op{model.OpList}, Member: "user:ada@example.com"}, "forbidden"},
+		{rights.Spec{Vault: "default", Kind: model.Keys, Ops: []model.Op{model.OpList}, Name: "one", Member: "user:ada@example.com"}, "forbidden"},
 		{rights.Spec{Vault: "default", Kind: model.Keys, Ops: []model.Op{model.OpList}, Member: "user:ada@example.com"}, "forbidden"},
 		{rights.Spec{Vault: "default", Kind: model.Secrets, Ops: []model.Op{model.OpList}, Name: "app-*", Member: "user:ada@example.com"}, "App-1 app-2"},
 		{rights.Spec{Vault: "*", Kind: model.Secrets, Ops: []model.Op{model.OpList}, Name: "LAST", Member: "user:ada@example.com"}, "App-1 app-2 last"},
@@ -421,6 +422,30 @@ func TestListAndForget(t *testing.T) {
 	})
 	if !errors.Is(err, model.ErrNotFound) {
 		t.Errorf("revoking what is not there: %v", err)
+	}
+}
+
+// A grant that is given while the member is deleted does not outlive it, whichever commits first.
+func TestGrantWhileForgotten(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	runs := 0
+	w.Do(t, func(ctx context.Context) error {
+		gone, err := w.Forget(ctx, rights.Member{Subject: "user|ada"})
+		if err != nil {
+			return err
+		}
+		if runs++; runs == 1 {
+			w.grant(t, rights.Spec{Vault: "default", Set: "reader", Member: "user:ada@example.com"})
+		} else if len(gone) != 1 {
+			t.Errorf("run %d forgets %d grants", runs, len(gone))
+		}
+		// The deletion itself, in the same unit.
+		_, _, err = w.Grant(ctx, "x", rights.Spec{Vault: "default", Set: "reader", Member: "subject:unlike"})
+		return err
+	})
+	if runs != 2 {
+		t.Errorf("%d runs, want 2", runs)
 	}
 }
 
