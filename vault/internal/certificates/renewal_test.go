@@ -3,6 +3,7 @@ package certificates_test
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -167,6 +168,26 @@ func TestRenewalThatFails(t *testing.T) {
 	w.signer(t, "ca")
 	w.Clock.Advance(time.Hour)
 	w.due(t, 1)
+}
+
+// Of several who find a certificate due one renews it.
+func TestRenewalByOne(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.create(t, "a", policy("CN=a", days(100, renew(80))))
+	w.Clock.Advance(80 * day)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			if _, _, err := w.RenewDue(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if versions, err := w.Versions(ctx, model.Operator, cert("a"), model.Page{}); err != nil || len(versions.Items) != 2 {
+		t.Errorf("%d versions, %v", len(versions.Items), err)
+	}
 }
 
 func TestRenewalIsBounded(t *testing.T) {

@@ -37,7 +37,7 @@ const (
 const MaxMonths = 600
 
 // Complete returns a copy of a policy with what Azure Key Vault sets where nothing is said: RSA of 2048 bits that can be
-// exported, PKCS #12, a year, digitalSignature and keyEncipherment, servers and clients, and AutoRenew (EmailContacts
+// exported, PKCS #12, a year, digitalSignature (and keyEncipherment, for RSA), servers and clients, and AutoRenew (EmailContacts
 // when somebody outside signs) after 80 percent of the time. An authority has no extended key usages, and signs
 // revocation lists.
 func Complete(p *model.Policy) *model.Policy {
@@ -70,7 +70,10 @@ func Complete(p *model.Policy) *model.Policy {
 		x.ValidityMonths = 12
 	}
 	if x.KeyUsage == nil {
-		x.KeyUsage = []string{"digitalSignature", "keyEncipherment"}
+		x.KeyUsage = []string{"digitalSignature"}
+		if strings.HasPrefix(c.Key.Type, "RSA") { // the others encrypt no keys (RFC 5480, RFC 8410)
+			x.KeyUsage = append(x.KeyUsage, "keyEncipherment")
+		}
 	}
 	if IsAuthority(&c) {
 		if !slices.Contains(x.KeyUsage, "cRLSign") {

@@ -20,6 +20,13 @@ func TestCompleteIsAsAzure(t *testing.T) {
 		p.X509.ValidityMonths != 12 || len(p.X509.ExtKeyUsage) != 2 || !slices.Equal(p.Lifetime, []model.CertificateAction{{Action: "AutoRenew", LifetimePercentage: 80}}) {
 		t.Errorf("%+v", p)
 	}
+	if !slices.Equal(p.X509.KeyUsage, []string{"digitalSignature", "keyEncipherment"}) {
+		t.Errorf("%v", p.X509.KeyUsage)
+	}
+	p = policy(t, "CN=a", func(p *model.Policy) { p.Key.Type = "OKP" })
+	if p.Key.Curve != "Ed25519" || !slices.Equal(p.X509.KeyUsage, []string{"digitalSignature"}) {
+		t.Errorf("%+v", p)
+	}
 	p = policy(t, "CN=a", authority, func(p *model.Policy) { p.Issuer.Name = "UNKNOWN"; p.Key.Type = "EC" })
 	if p.Key.Curve != "P-256" || p.Key.Exportable || p.X509.ExtKeyUsage != nil || !slices.Equal(p.X509.KeyUsage, []string{"keyCertSign", "cRLSign"}) || p.Lifetime[0].Action != "EmailContacts" {
 		t.Errorf("%+v", p)
