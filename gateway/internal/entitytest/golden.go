@@ -99,6 +99,9 @@ func Dump(t *testing.T, c *entity.Config) string {
 		defaults := fields(t, fresh(e.Kind()))
 		for _, name := range order(t, e) {
 			value := fields(t, e)[name]
+			if bytes.HasPrefix(value, []byte(`"-----BEGIN`)) {
+				value = []byte("(PEM)") // another in each run
+			}
 			if name == "id" || bytes.Equal(value, defaults[name]) {
 				continue
 			}
