@@ -13,11 +13,11 @@ import (
 
 // ingress are the fields of an Ingress, with those of its older forms.
 type ingress struct {
-	ClassName      string         `json:"ingressClassName"`
-	DefaultBackend *backend       `json:"defaultBackend"`
-	OldBackend     *backend       `json:"backend"` // v1beta1
-	TLS            []ingressTLS   `json:"tls"`
-	Rules          []*ingressRule `json:"rules"`
+	ClassName      string        `json:"ingressClassName"`
+	DefaultBackend *backend      `json:"defaultBackend"`
+	OldBackend     *backend      `json:"backend"` // v1beta1
+	TLS            []ingressTLS  `json:"tls"`
+	Rules          []ingressRule `json:"rules"`
 }
 
 type ingressTLS struct {
@@ -28,7 +28,7 @@ type ingressTLS struct {
 type ingressRule struct {
 	Host string `json:"host"`
 	HTTP *struct {
-		Paths []*ingressPath `json:"paths"`
+		Paths []ingressPath `json:"paths"`
 	} `json:"http"`
 }
 
@@ -287,7 +287,7 @@ var pathTypes = []string{"Exact", "Prefix", "ImplementationSpecific"}
 var slashes = regexp.MustCompile(`/{2,}`)
 
 // paths adds what matches a path of an Ingress to a route.
-func (r *reader) paths(o *object, route *entity.Route, p *ingressPath, lines map[string]int, at string, old bool) {
+func (r *reader) paths(o *object, route *entity.Route, p ingressPath, lines map[string]int, at string, old bool) {
 	line := lineOf(lines, at+".path", at)
 	path := slashes.ReplaceAllString(p.Path, "/")
 	if path == "" {

@@ -73,6 +73,7 @@ func FuzzRead(f *testing.F) {
 		"apiVersion: v1\nkind: Secret\nmetadata: {name: a, labels: {konghq.com/credential: jwt}}\nstringData: {key: a}\n---\napiVersion: configuration.konghq.com/v1\nkind: KongConsumer\nmetadata: {name: c}\nusername: c\ncredentials: [a]\n",
 		"apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: ConfigMap\n  metadata: {name: a, labels: {konghq.com/ca-cert: 'true'}}\n  data: {id: x, cert: y}\n",
 		"apiVersion: configuration.konghq.com/v1\nkind: KongIngress\nmetadata: {name: a}\nroute: {methods: [GET]}\nupstream: {hash_on: ip, healthchecks: {active: {}}}\nproxy: {path: /}\n",
+		"apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: a}\nspec:\n  rules:\n  -",
 	} {
 		f.Add([]byte(seed))
 	}
