@@ -225,9 +225,6 @@ func TestVerifyTheBeginning(t *testing.T) {
 			t.Errorf("%s: %v, want a fault at position %d", what, err, want)
 		}
 	}
-	tamper := func(do func(ctx context.Context) error) func(*testing.T) {
-		return func(t *testing.T) { w.Do(t, do) }
-	}
 	// All that is older is removed as it should be, and then one of them stands there again.
 	w.Clock.Advance(2 * time.Hour)
 	w.noteMany(t, 1)
@@ -238,13 +235,17 @@ func TestVerifyTheBeginning(t *testing.T) {
 	if _, err := w.Verify(t.Context(), late, w.PublicKey()); err != nil {
 		t.Fatal(err)
 	}
-	tamper(func(ctx context.Context) error { return audit.PutRecord(ctx, w.Node(), 3, third) })(t)
+	w.Do(t, func(ctx context.Context) error { return audit.PutRecord(ctx, w.Node(), 3, third) })
 	fault("an entry from before", 3)
-	tamper(func(ctx context.Context) error {
-		early.Kind = "begin"
+	w.Do(t, func(ctx context.Context) error {
 		return errors.Join(audit.DeleteRecord(ctx, w.Node(), 3), audit.PutBegin(ctx, w.Node(), &early))
-	})(t)
+	})
 	fault("a checkpoint as the beginning", 3)
+	w.Do(t, func(ctx context.Context) error {
+		early.Kind = "begin"
+		return audit.PutBegin(ctx, w.Node(), &early)
+	})
+	fault("a checkpoint that was made a beginning", 3)
 }
 
 // Retention moves the beginning past what was verified so far.
