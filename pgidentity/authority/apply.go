@@ -28,7 +28,7 @@ const reloadTime = 15 * time.Second
 // Apply puts a server's settings in place: the files in a folder that the server reads, the settings by ALTER SYSTEM and
 // pg_hba.conf, which it replaces; the one that was there before is kept beside it. Then the server reloads, and Apply looks
 // whether it shows its new certificate. The server must be on this machine, and this process must be able to write its files:
-// it runs as the server's user, or as root. Apply may be repeated, and is to be within a year, when the server's certificate ends.
+// it runs as the server's user, or as root. Apply may be repeated; Sweep does it before the server's certificate ends.
 func (a *Authority) Apply(ctx context.Context, server, folder string) error {
 	defer a.lock(server)()
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
@@ -51,6 +51,24 @@ func (a *Authority) Apply(ctx context.Context, server, folder string) error {
 	if err != nil {
 		return err
 	}
+	if err := a.install(ctx, s, t); err != nil {
+		return err
+	}
+	return a.Installed(ctx, server, folder)
+}
+
+// Install is the part of Apply that is done where the database server is, by a process that may do that: for a trust that was
+// made with a request by the key in its folder. It connects by s.Admin.
+func Install(ctx context.Context, s *Server, t *Trust) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	return (&Authority{options: Options{Connect: connect}}).install(ctx, s, t)
+}
+
+func (a *Authority) install(ctx context.Context, s *Server, t *Trust) error {
 	if err := t.WriteFiles(); err != nil {
 		return err
 	}
@@ -67,10 +85,7 @@ func (a *Authority) Apply(ctx context.Context, server, folder string) error {
 	if err := a.reload(ctx, s); err != nil {
 		return err
 	}
-	if err := s.shows(ctx, t); err != nil {
-		return err
-	}
-	return a.Installed(ctx, server, folder)
+	return s.shows(ctx, t)
 }
 
 // Request returns a certificate request (PKCS #10, DER) by the server's key in a folder, which is made if it is not there. The key

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -74,6 +75,9 @@ type Authority struct {
 	mu    sync.Mutex
 	locks map[string]*sync.Mutex // by server: its roles change one after another
 
+	// leased: there may be leases, so that who ends need not look in vain; made: one was made by this process.
+	leased, made atomic.Bool
+
 	// fault, in tests, breaks off where it returns an error.
 	fault func(step string) error
 }
@@ -92,7 +96,9 @@ func New(env Env, o Options) (*Authority, error) {
 	if o.Connect == nil {
 		o.Connect = connect
 	}
-	return &Authority{env: env, options: o, locks: map[string]*sync.Mutex{}, fault: func(string) error { return nil }}, nil
+	a := &Authority{env: env, options: o, locks: map[string]*sync.Mutex{}, fault: func(string) error { return nil }}
+	a.leased.Store(true) // until Sweep has looked
+	return a, nil
 }
 
 // now is the time in UTC.

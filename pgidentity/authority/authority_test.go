@@ -211,11 +211,100 @@ func TestRenewedAuthority(t *testing.T) {
 	refused(t, d, between, "unknown certificate authority")
 	now.must(t, d, "orders")
 
-	// By itself, in time.
+}
+
+// TestSweptAuthority leaves it all to Sweep.
+func TestSweptAuthority(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	d.grant(t, "reader", authority.Reader)
 	d.sweep(t, 0)
-	d.clock.Advance(4*365*24*time.Hour + time.Hour)
-	d.sweep(t, 1)
+	before := d.login(t, "reader")
+	d.clock.Advance(time.Second)
+	if err := d.RenewCA(t.Context(), server); err != nil {
+		t.Fatal(err)
+	}
+	d.sweep(t, 1) // it is installed
 	d.sweep(t, 0)
+	before.must(t, d, "orders")
+	if err := d.Age(t.Context(), server, authority.DefaultTTL+authority.Skew); err != nil {
+		t.Fatal(err)
+	}
+	d.sweep(t, 1) // and signs the server's certificate
+	d.sweep(t, 0)
+	now := d.login(t, "reader")
+	now.must(t, d, "orders")
+	if strings.Count(now.CA, "BEGIN") != 1 {
+		t.Errorf("authorities %s", now.CA)
+	}
+	d.clock.Advance(250 * 24 * time.Hour)
+	d.sweep(t, 1) // the server's certificate
+	d.sweep(t, 0)
+	d.clock.Advance(4 * 365 * 24 * time.Hour)
+	d.sweep(t, 2) // an authority, and the server's settings
+	d.clock.Advance(authority.DefaultTTL + authority.Skew)
+	d.sweep(t, 1) // which is used now
+	d.sweep(t, 0)
+	s, err := d.Server(t.Context(), server)
+	if err != nil || s.CertificateEnds.Sub(d.clock.Now()) < 300*24*time.Hour {
+		t.Errorf("%+v %v", s, err)
+	}
+}
+
+// TestIdentityEnds has an identity that is deleted.
+func TestIdentityEnds(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	d.grant(t, "app", authority.Reader)
+	d.grant(t, "other", authority.Reader)
+	d.lease(t, "", time.Hour)
+	if err := d.RevokeIdentity(t.Context(), "id-of-app"); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.roles(t); len(got) != 1 || got[0] != "other" {
+		t.Errorf("roles %q", got)
+	}
+}
+
+// TestInstall is what a command does that runs as the server's user, while the app does not.
+func TestInstall(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	request, err := authority.Request(d.cluster.Folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust, err := d.Trust(t.Context(), server, d.cluster.Folder, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := authority.Install(t.Context(), &d.server, trust); err != nil {
+		t.Fatal(err)
+	}
+	if kept := d.cluster.Query(t, "postgres", "SELECT pg_read_file('pg_hba.conf.before-perdure')"); len(kept) != 1 || !strings.Contains(kept[0], "reject") {
+		t.Errorf("what was there before: %q", kept)
+	}
+	// A server that does not take its files is noticed.
+	for i, f := range trust.Files {
+		if f.Name == authority.FileCertificate { // of another key
+			trust.Files[i].Content = trust.Files[0].Content
+		}
+	}
+	if err := authority.Install(t.Context(), &d.server, trust); !errors.Is(err, authority.ErrDatabase) {
+		t.Errorf("%v", err)
+	}
+	// Nor does one stay whose pg_hba.conf cannot be read.
+	good, err := d.Trust(t.Context(), server, d.cluster.Folder, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good.HBA = append(good.HBA, "nonsense")
+	if err := authority.Install(t.Context(), &d.server, good); err == nil || !strings.Contains(err.Error(), "pg_hba.conf") {
+		t.Errorf("%v", err)
+	}
+	if got := d.cluster.Query(t, "postgres", "SELECT error FROM pg_hba_file_rules WHERE error IS NOT NULL"); len(got) > 0 {
+		t.Errorf("%q stays", got)
+	}
 }
 
 func TestPrinted(t *testing.T) {
@@ -409,7 +498,10 @@ func TestNoKeyIsReadable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret := key.(*ecdsa.PrivateKey).D.Bytes()
+	secret, err := key.(*ecdsa.PrivateKey).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
 	rows, err := d.AuthorityRows(t.Context(), server)
 	if err != nil || len(rows) == 0 {
 		t.Fatal(err)

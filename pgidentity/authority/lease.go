@@ -58,6 +58,8 @@ func (l *Lease) grant() Grant {
 
 // Lease makes a role that ends at a time, or with EndLease or EndInstance.
 func (a *Authority) Lease(ctx context.Context, r LeaseRequest) (*Lease, error) {
+	a.leased.Store(true)
+	a.made.Store(true)
 	defer a.lock(r.Server)()
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
@@ -229,6 +231,24 @@ func (a *Authority) EndLease(ctx context.Context, server, id string) error {
 	}
 	defer a.lock(server)()
 	return a.endLease(ctx, s, l)
+}
+
+// MarkInstance writes down, in the unit of ctx, that the leases of an orchestration instance end, and reports whether there are
+// any: EndInstance then removes them once the unit has committed, and Sweep does if that is not to be.
+func (a *Authority) MarkInstance(ctx context.Context, instance string) (some bool, err error) {
+	if instance == "" || !a.leased.Load() {
+		return false, nil
+	}
+	for row, err := range leases.ScanIndex(ctx, byInstance.Equal(instance), table.Stable()) {
+		if err != nil {
+			return false, err
+		}
+		some = true
+		if err := a.markEnding(ctx, row.Value); err != nil {
+			return false, err
+		}
+	}
+	return some, nil
 }
 
 // EndInstance ends the leases of an orchestration instance. If a server cannot be reached Sweep goes on; no certificate

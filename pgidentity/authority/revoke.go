@@ -42,6 +42,25 @@ func (a *Authority) Revoke(ctx context.Context, server, identity, database strin
 	return done, a.installList(ctx, s, done)
 }
 
+// RevokeIdentity takes an identity's rights away on all servers, and ends the leases that it may use: for one that is deleted. It opens
+// units of work itself.
+func (a *Authority) RevokeIdentity(ctx context.Context, identity string) error {
+	all, err := a.Servers(ctx)
+	for _, s := range all {
+		if _, failed := a.Revoke(ctx, s.Name, identity, ""); failed != nil && !errors.Is(failed, ErrNotFound) {
+			err = errors.Join(err, failed)
+		}
+		running, failed := a.Leases(ctx, s.Name)
+		for _, l := range running {
+			if l.Identity == identity {
+				failed = errors.Join(failed, a.EndLease(ctx, s.Name, l.ID))
+			}
+		}
+		err = errors.Join(err, failed)
+	}
+	return err
+}
+
 // PrintRevoke notes that an identity loses all its rights, and returns the statements, for psql, that make it so.
 func (a *Authority) PrintRevoke(ctx context.Context, server, identity string) (string, *Revocation, error) {
 	defer a.lock(server)()

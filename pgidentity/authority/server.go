@@ -50,8 +50,10 @@ type Server struct {
 	// Folder is where the server's files were put, for those that change. Apply sets it.
 	Folder string `json:"folder,omitempty"`
 	// SignedBy is the id of the certificate authority that signed the server's certificate. Trust sets it.
-	SignedBy string    `json:"signed_by,omitempty"`
-	Created  time.Time `json:"created"`
+	SignedBy string `json:"signed_by,omitempty"`
+	// CertificateEnds is when the server's certificate does: it is to be put in place again before. Trust sets it.
+	CertificateEnds time.Time `json:"certificate_ends,omitzero"`
+	Created         time.Time `json:"created"`
 }
 
 // Duration is a time.Duration that is "10m0s" in JSON.
@@ -197,7 +199,7 @@ func (a *Authority) Add(ctx context.Context, s Server) (*Server, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	s.Created, s.SignedBy = a.now(), ""
+	s.Created, s.SignedBy, s.CertificateEnds = a.now(), "", time.Time{}
 	ca, err := a.newCA(s.Name)
 	if err != nil {
 		return nil, err
@@ -236,7 +238,7 @@ func (a *Authority) Change(ctx context.Context, s Server) (*Server, error) {
 		if err != nil {
 			return err
 		}
-		s.Created, s.Folder, s.SignedBy = old.Created, old.Folder, old.SignedBy
+		s.Created, s.Folder, s.SignedBy, s.CertificateEnds = old.Created, old.Folder, old.SignedBy, old.CertificateEnds
 		if err := servers.Put(ctx, rowKey(s.Name), &s); err != nil {
 			return err
 		}
@@ -330,6 +332,7 @@ func connect(ctx context.Context, s *Server, database string) (*pgx.Conn, error)
 	}
 	config.Database = database
 	config.RuntimeParams["application_name"] = "perdure"
+	config.RuntimeParams["search_path"] = "pg_catalog, pg_temp" // nothing that an identity has made stands in for what is meant
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("%w %q: %w", ErrDatabase, s.Name, err)

@@ -9,16 +9,17 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Sweep ends the leases whose time has come, finishes what a crash or an unreachable server broke off, and makes successors of
-// certificate authorities that end within a year. It is to be called at the start and then each minute or so. It returns how many
-// things it did, and what could not be done, which stays for the next time.
+// Sweep ends the leases whose time has come, finishes what a crash or an unreachable server broke off, makes successors of
+// certificate authorities that end within a year, and renews what Apply has put in place. It is to be called at the start and then each
+// minute or so. It returns how many things it did, and what could not be done, which stays for the next time.
 func (a *Authority) Sweep(ctx context.Context) (n int, err error) {
 	all, err := a.Servers(ctx)
 	if err != nil {
 		return 0, err
 	}
+	defer a.noteLeases(ctx, all)
 	for _, s := range all {
-		for _, work := range []func(context.Context, *Server) (int, error){a.sweepLeases, a.sweepMembers, a.sweepAuthorities} {
+		for _, work := range []func(context.Context, *Server) (int, error){a.sweepLeases, a.sweepMembers, a.sweepAuthorities, a.sweepTrust} {
 			done, failed := work(ctx, s)
 			n += done
 			if failed != nil {
@@ -27,6 +28,18 @@ func (a *Authority) Sweep(ctx context.Context) (n int, err error) {
 		}
 	}
 	return n, err
+}
+
+// noteLeases notes that there are no leases, if it is sure.
+func (a *Authority) noteLeases(ctx context.Context, all []*Server) {
+	for _, s := range all {
+		if some, err := a.Leases(ctx, s.Name); err != nil || len(some) > 0 {
+			return
+		}
+	}
+	if !a.made.Load() {
+		a.leased.Store(false)
+	}
 }
 
 func (a *Authority) sweepLeases(ctx context.Context, s *Server) (n int, err error) {
@@ -151,6 +164,35 @@ func (a *Authority) sweepAuthorities(ctx context.Context, s *Server) (int, error
 	if a.now().Add(authorityRenew).Before(cert.NotAfter) {
 		return 0, nil
 	}
-	a.env.Log.WarnContext(ctx, "the certificate authority of a database server ends within a year and has a successor now: apply the server's settings", "server", s.Name, "end", cert.NotAfter)
-	return 1, a.RenewCA(ctx, s.Name)
+	if s.Folder == "" {
+		a.env.Log.WarnContext(ctx, "the certificate authority of a database server ends within a year and has a successor now: put the server's settings in place again", "server", s.Name, "end", cert.NotAfter)
+	}
+	if err := a.RenewCA(ctx, s.Name); err != nil {
+		return 0, err
+	}
+	return 1, nil
+}
+
+// sweepTrust puts a server's settings in place again when its certificate has a third of its life left, or when an authority
+// that is new is not yet in use.
+func (a *Authority) sweepTrust(ctx context.Context, s *Server) (int, error) {
+	if s.Folder == "" || s.Admin == "" {
+		return 0, nil
+	}
+	var all []*CA
+	err := a.env.Unit(ctx, func(ctx context.Context) (err error) {
+		all, err = certificateAuthorities(ctx, s.Name)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	now := a.now()
+	if now.Before(s.CertificateEnds.Add(-serverLife/3)) && !all[len(all)-1].Installed.IsZero() && serverSigner(all, now, s.ttl()).ID == s.SignedBy {
+		return 0, nil
+	}
+	if err := a.Apply(ctx, s.Name, ""); err != nil {
+		return 0, err
+	}
+	return 1, nil
 }

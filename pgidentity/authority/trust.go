@@ -81,18 +81,16 @@ func (a *Authority) Trust(ctx context.Context, server, folder string, request []
 			return nil
 		}
 		by := serverSigner(all, a.now(), s.ttl())
-		if s.SignedBy != by.ID {
-			s.SignedBy = by.ID
-			if err := servers.Put(ctx, rowKey(server), s); err != nil {
-				return err
-			}
-		}
 		signer, err := a.open(by)
 		if err != nil {
 			return err
 		}
 		cert, err := signer.server(s.hosts(), public, a.now())
 		if err != nil {
+			return err
+		}
+		s.SignedBy, s.CertificateEnds = by.ID, cert.NotAfter
+		if err := servers.Put(ctx, rowKey(server), s); err != nil {
 			return err
 		}
 		t.Files = append(t.Files, File{FileCertificate, 0o644, string(certificatePEM(cert.Raw))})
