@@ -14,8 +14,15 @@ func (v *Vault) host() string {
 	return v.options.Host + ":" + v.options.Port
 }
 
-// Names are the names, for a certificate, under which the vaults are reached.
-func (v *Vault) Names() []string { return []string{v.options.Host, "*." + v.options.Host} }
+// Names are the names, for a certificate, under which the vaults are reached. Each is named: the local authority makes no
+// certificates for wildcards.
+func (v *Vault) Names() []string {
+	names := []string{v.options.Host}
+	for _, s := range v.options.Vaults {
+		names = append(names, s.Name+"."+v.options.Host)
+	}
+	return names
+}
 
 // hostOf is where clients reach a vault.
 func (v *Vault) hostOf(name string) string {
