@@ -223,6 +223,7 @@ var rules = ruleset{
 				"examples/names",
 				"examples/names/web",
 				"examples/profile",
+				"examples/weather",
 				"test/clients/auth0",
 				"test/clients/azure",
 				"test/clients/keyvault",
@@ -430,6 +431,11 @@ var rules = ruleset{
 			by:       []string{"internal/keystore"},
 			testsToo: true,
 			why:      "what is sealed at rest is sealed in one way, by keys that one package holds",
+		},
+		{
+			imports: []string{"github.com/kong/..."},
+			by:      []string{"test/..."},
+			why:     "Kong's own client judges the Admin API in tests; a gateway does not carry it",
 		},
 		{
 			imports: []string{"flag", "github.com/spf13/pflag", "github.com/spf13/cobra"},
