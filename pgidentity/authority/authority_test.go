@@ -158,11 +158,9 @@ func TestServers(t *testing.T) {
 	}
 }
 
-// TestRenewedAuthority goes through the change of a certificate authority on a server that is up all the time: at each
+// testRenewedAuthority goes through the change of a certificate authority on a server that is up all the time: at each
 // moment who has a certificate comes in.
-func TestRenewedAuthority(t *testing.T) {
-	t.Parallel()
-	d := newDatabase(t)
+func testRenewedAuthority(t *testing.T, d *database) {
 	d.grant(t, "reader", authority.Reader)
 	apply := func() {
 		t.Helper()
@@ -213,10 +211,8 @@ func TestRenewedAuthority(t *testing.T) {
 
 }
 
-// TestSweptAuthority leaves it all to Sweep.
-func TestSweptAuthority(t *testing.T) {
-	t.Parallel()
-	d := newDatabase(t)
+// testSweptAuthority leaves it all to Sweep.
+func testSweptAuthority(t *testing.T, d *database) {
 	d.grant(t, "reader", authority.Reader)
 	d.sweep(t, 0)
 	before := d.login(t, "reader")
@@ -251,10 +247,8 @@ func TestSweptAuthority(t *testing.T) {
 	}
 }
 
-// TestIdentityEnds has an identity that is deleted.
-func TestIdentityEnds(t *testing.T) {
-	t.Parallel()
-	d := newDatabase(t)
+// testIdentityEnds has an identity that is deleted.
+func testIdentityEnds(t *testing.T, d *database) {
 	d.grant(t, "app", authority.Reader)
 	d.grant(t, "other", authority.Reader)
 	d.lease(t, "", time.Hour)
@@ -266,10 +260,8 @@ func TestIdentityEnds(t *testing.T) {
 	}
 }
 
-// TestInstall is what a command does that runs as the server's user, while the app does not.
-func TestInstall(t *testing.T) {
-	t.Parallel()
-	d := newDatabase(t)
+// testInstall is what a command does that runs as the server's user, while the app does not.
+func testInstall(t *testing.T, d *database) {
 	request, err := authority.Request(d.cluster.Folder)
 	if err != nil {
 		t.Fatal(err)
@@ -307,9 +299,7 @@ func TestInstall(t *testing.T) {
 	}
 }
 
-func TestPrinted(t *testing.T) {
-	t.Parallel()
-	d := newDatabase(t)
+func testPrinted(t *testing.T, d *database) {
 	sql, err := d.PrintGrant(t.Context(), server, "id-of-app", "app", authority.Grant{Database: "orders", Access: authority.Writer})
 	if err != nil {
 		t.Fatal(err)
@@ -431,9 +421,7 @@ func TestCertificatesAreBounded(t *testing.T) {
 	}
 }
 
-func TestAdministration(t *testing.T) {
-	t.Parallel()
-	d := newDatabase(t)
+func testAdministration(t *testing.T, d *database) {
 	h := d.Administration()
 	for _, one := range []struct {
 		method, path, body string

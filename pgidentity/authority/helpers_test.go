@@ -135,6 +135,38 @@ func newDatabase(t *testing.T) *database {
 	return d
 }
 
+// clean takes all rights away.
+func (d *database) clean(t *testing.T) {
+	t.Helper()
+	all, err := d.Servers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range all {
+		rights, err := d.Members(t.Context(), s.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range rights {
+			if _, err := d.Revoke(t.Context(), s.Name, m.Identity, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if s.Name != server {
+			if err := d.Remove(t.Context(), s.Name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	d.cluster.Exec(t, "orders", "DROP TABLE IF EXISTS later, latest, made, own; DROP SEQUENCE IF EXISTS numbers")
+	if got := d.roles(t); len(got) > 0 {
+		t.Errorf("roles that are left: %q", got)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.notes = nil
+}
+
 // grant gives rights in database orders.
 func (d *database) grant(t *testing.T, name string, access authority.Access) *authority.Member {
 	t.Helper()

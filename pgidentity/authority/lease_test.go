@@ -49,9 +49,7 @@ func (d *database) sweep(t *testing.T, want int) {
 	}
 }
 
-func TestLeases(t *testing.T) {
-	t.Parallel()
-	d := newDatabase(t)
+func testLeases(t *testing.T, d *database) {
 	short, long := d.lease(t, "", time.Minute), d.lease(t, "instance-1", time.Hour)
 	conn := d.leased(t, short).must(t, d, "orders")
 	try(t, conn, "INSERT INTO items (name) VALUES ('leased')", true)
@@ -134,11 +132,9 @@ func TestLeaseBounds(t *testing.T) {
 	}
 }
 
-// TestCrashes breaks each change of a role off between its steps, starts anew, and sweeps: what was asked for is done or
+// testCrashes breaks each change of a role off between its steps, starts anew, and sweeps: what was asked for is done or
 // undone, and PostgreSQL has no role that is not in the store.
-func TestCrashes(t *testing.T) {
-	t.Parallel()
-	d := newDatabase(t)
+func testCrashes(t *testing.T, d *database) {
 	crash := errors.New("the process was killed")
 	for _, one := range []struct {
 		step string
@@ -216,10 +212,8 @@ func (d *database) revoking(t *testing.T) func() error {
 	}
 }
 
-// TestUnreachable has a database server that does not answer: what is to end stays noted.
-func TestUnreachable(t *testing.T) {
-	t.Parallel()
-	d := newDatabase(t)
+// testUnreachable has a database server that does not answer: what is to end stays noted.
+func testUnreachable(t *testing.T, d *database) {
 	l := d.lease(t, "instance", time.Hour)
 	d.grant(t, "app", authority.Reader)
 	gone := d.server

@@ -24,9 +24,40 @@ func keyPEM(t testing.TB, key any) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
-func TestRights(t *testing.T) {
+// part is a test on a database that others use before and after it.
+type part struct {
+	name string
+	test func(t *testing.T, d *database)
+}
+
+// on runs tests one after another: a cluster takes seconds to make.
+func on(t *testing.T, parts ...part) {
+	t.Helper()
 	t.Parallel()
 	d := newDatabase(t)
+	for _, p := range parts {
+		t.Run(p.name, func(t *testing.T) {
+			p.test(t, d)
+			d.clean(t)
+		})
+	}
+}
+
+func TestOnPostgreSQL(t *testing.T) {
+	on(t, part{"rights", testRights}, part{"no way in", testNoWayIn}, part{"revocation", testRevocation}, part{"changed rights", testChangedRights},
+		part{"foreign role", testForeignRole}, part{"ed25519", testEd25519}, part{"printed", testPrinted})
+}
+
+func TestAuthoritiesOnPostgreSQL(t *testing.T) {
+	on(t, part{"renewed", testRenewedAuthority}, part{"install", testInstall}, part{"swept", testSweptAuthority})
+}
+
+// Those that move the time far come last: PostgreSQL's own stays.
+func TestChangesOnPostgreSQL(t *testing.T) {
+	on(t, part{"leases", testLeases}, part{"identity ends", testIdentityEnds}, part{"unreachable", testUnreachable}, part{"crashes", testCrashes}, part{"administration", testAdministration})
+}
+
+func testRights(t *testing.T, d *database) {
 	// The rights of one must come in whatever order they are given.
 	d.grant(t, "Reader One", authority.Reader)
 	d.grant(t, "migrations", authority.DDL)
@@ -79,9 +110,7 @@ func TestRights(t *testing.T) {
 	}
 }
 
-func TestNoWayIn(t *testing.T) {
-	t.Parallel()
-	d := newDatabase(t)
+func testNoWayIn(t *testing.T, d *database) {
 	d.cluster.Exec(t, "postgres", "CREATE ROLE old LOGIN; CREATE ROLE secretive LOGIN PASSWORD 'x'; ALTER ROLE secretive PASSWORD NULL")
 	d.grant(t, "reader", authority.Reader)
 
@@ -179,9 +208,7 @@ func TestNoWayIn(t *testing.T) {
 	})
 }
 
-func TestRevocation(t *testing.T) {
-	t.Parallel()
-	d := newDatabase(t)
+func testRevocation(t *testing.T, d *database) {
 	d.grant(t, "reader", authority.Reader)
 	lost, other := d.login(t, "reader"), d.login(t, "reader")
 	open := lost.must(t, d, "orders")
@@ -217,9 +244,7 @@ func TestRevocation(t *testing.T) {
 	d.login(t, "reader").must(t, d, "orders")
 }
 
-func TestChangedRights(t *testing.T) {
-	t.Parallel()
-	d := newDatabase(t)
+func testChangedRights(t *testing.T, d *database) {
 	d.grant(t, "app", authority.DDL)
 	before := d.login(t, "app").must(t, d, "orders")
 	try(t, before, "CREATE TABLE made (id int)", true)
@@ -262,9 +287,7 @@ func TestChangedRights(t *testing.T) {
 	}
 }
 
-func TestForeignRole(t *testing.T) {
-	t.Parallel()
-	d := newDatabase(t)
+func testForeignRole(t *testing.T, d *database) {
 	d.cluster.Exec(t, "postgres", "CREATE ROLE billing LOGIN SUPERUSER")
 	m := d.grant(t, "Billing", authority.Reader)
 	if m.Role != authority.Distinct("billing", "id-of-Billing") {
@@ -287,9 +310,7 @@ func TestForeignRole(t *testing.T) {
 	}
 }
 
-func TestEd25519(t *testing.T) {
-	t.Parallel()
-	d := newDatabase(t)
+func testEd25519(t *testing.T, d *database) {
 	d.grant(t, "reader", authority.Reader)
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
