@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/perdure/perdure/internal/resource"
+	"github.com/perdure/perdure/internal/suggest"
 )
 
 // Trigger is what is known of a function's trigger when the app starts.
@@ -162,7 +163,7 @@ func tagKeys(tag reflect.StructTag) (keys []string) {
 // misspelt returns the one of the known tags that key is but for one letter.
 func misspelt(key string, known []string) (best string, ok bool) {
 	for _, k := range known {
-		if key != k && editDistance(strings.ToLower(key), k) <= 1 {
+		if key != k && suggest.Distance(strings.ToLower(key), k) <= 1 {
 			return k, true
 		}
 	}
@@ -183,49 +184,4 @@ func oneOf(what string, names []string) string {
 		return "none is " + what
 	}
 	return what + ": " + strings.Join(names, ", ")
-}
-
-// suggest returns "; did you mean %q?" when a name is nearly one of the known,
-// else the list of them.
-func suggest(name string, known []string) string {
-	if best, ok := nearest(name, known); ok {
-		return fmt.Sprintf("; did you mean %q?", best)
-	}
-	if len(known) == 0 {
-		return "; there is none"
-	}
-	return "; there is " + strings.Join(known, ", ")
-}
-
-// nearest returns the one of the known that a name is nearly.
-func nearest(name string, known []string) (best string, ok bool) {
-	distance := 3
-	for _, k := range known {
-		if d := editDistance(strings.ToLower(name), strings.ToLower(k)); d < distance {
-			best, distance, ok = k, d, true
-		}
-	}
-	return best, ok
-}
-
-// editDistance counts the insertions, deletions and replacements between a and b
-// (Levenshtein).
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replace := diagonal
-			if a[i] != b[j] {
-				replace++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replace, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/perdure/perdure/internal/problem"
+	"github.com/perdure/perdure/internal/suggest"
 	"github.com/perdure/perdure/internal/unit"
 )
 
@@ -312,7 +313,7 @@ func didYouMean(name string, t reflect.Type) string {
 	if t = deref(t); t.Kind() != reflect.Struct {
 		return ""
 	}
-	if known, ok := nearest(name, memberNames(t)); ok {
+	if known, ok := suggest.Nearest(name, memberNames(t)); ok {
 		return fmt.Sprintf("; did you mean %q?", known)
 	}
 	return ""

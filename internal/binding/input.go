@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/perdure/perdure/internal/suggest"
 )
 
 // Input is the compiled plan that fills a function's In.
@@ -129,7 +131,7 @@ func (in *Input) addParam(f field) error {
 	case !in.trigger.HTTP && p.In != "path" && p.In != "header":
 		return fail("tag %s works on HTTP functions only", p.In)
 	case p.In == "path" && !slices.Contains(in.trigger.Path, p.Name):
-		return fail("the pattern has no {%s}%s", p.Name, suggest(p.Name, in.trigger.Path))
+		return fail("the pattern has no {%s}%s", p.Name, suggest.Hint(p.Name, in.trigger.Path))
 	case p.In == "form" && in.trigger.NoBody != "":
 		return fail("there is no form to read: %s", in.trigger.NoBody)
 	case p.In == "form" && (deref(f.typ) == uploadType.Elem() || f.typ == readerType):

@@ -11,6 +11,7 @@ import (
 
 	"github.com/perdure/perdure/internal/problem"
 	"github.com/perdure/perdure/internal/resource"
+	"github.com/perdure/perdure/internal/suggest"
 )
 
 // maxKey bounds a key before its values are percent-encoded, in bytes. It is the
@@ -60,7 +61,7 @@ func findResource(tag string, env Env) (resource.Resource, string, error) {
 	name, key, _ := strings.Cut(tag, "/")
 	res := env.Resources[name]
 	if res == nil {
-		return nil, "", fmt.Errorf("no resource named %q%s", name, suggest(name, resourceNames(env)))
+		return nil, "", fmt.Errorf("no resource named %q%s", name, suggest.Hint(name, resourceNames(env)))
 	}
 	return res, key, nil
 }
@@ -185,14 +186,14 @@ func (s scope) resolve(e expr) (lookup, error) {
 		return walkLookup(s.out, rest, func(v values) reflect.Value { return v.out })
 	default:
 		b := s.in.boundNamed(source)
-		if known, ok := nearest(strings.Join(e, "."), s.in.trigger.Metadata); ok && b == nil {
+		if known, ok := suggest.Nearest(strings.Join(e, "."), s.in.trigger.Metadata); ok && b == nil {
 			return nil, fmt.Errorf("the trigger knows no such name; did you mean %q?", known)
 		}
 		if b == nil && source == "item" {
 			return nil, errors.New("only a slice or a map of Out is written item by item")
 		}
 		if b == nil {
-			return nil, fmt.Errorf("no source named %q%s", source, suggest(source, s.sources()))
+			return nil, fmt.Errorf("no source named %q%s", source, suggest.Hint(source, s.sources()))
 		}
 		s.need(b)
 		return walkLookup(b.typ, rest, func(v values) reflect.Value { return v.in.FieldByIndex(b.index) })
@@ -271,7 +272,7 @@ func (s scope) resolveBare(name string) (lookup, error) {
 			known = append(known, p.Name)
 		}
 	}
-	return nil, fmt.Errorf("no parameter has this name%s", suggest(name, slices.Concat(known, []string{"now", "new-id"})))
+	return nil, fmt.Errorf("no parameter has this name%s", suggest.Hint(name, slices.Concat(known, []string{"now", "new-id"})))
 }
 
 // everywhere are the names that need no trigger and no parameter. The time has a fixed
@@ -294,7 +295,7 @@ func metadataLookup(name string) lookup {
 
 func (s scope) resolvePath(name string) (lookup, error) {
 	if !slices.Contains(s.in.trigger.Path, name) {
-		return nil, fmt.Errorf("the pattern has no {%s}%s", name, suggest(name, s.in.trigger.Path))
+		return nil, fmt.Errorf("the pattern has no {%s}%s", name, suggest.Hint(name, s.in.trigger.Path))
 	}
 	return func(v values) (string, error) { return v.request.path(name), nil }, nil
 }
@@ -345,7 +346,7 @@ func walkLookup(t reflect.Type, names []string, root func(values) reflect.Value)
 		case t.Kind() == reflect.Struct && t != timeType:
 			f, ok := memberOf(t, name)
 			if !ok {
-				return nil, fmt.Errorf("%s has no field %q%s", t, name, suggest(name, memberNames(t)))
+				return nil, fmt.Errorf("%s has no field %q%s", t, name, suggest.Hint(name, memberNames(t)))
 			}
 			steps = append(steps, func(v reflect.Value) reflect.Value {
 				member, err := v.FieldByIndexErr(f.Index)
