@@ -83,11 +83,13 @@ func (c *conn) arm(by *atomic.Int64, d time.Duration) bool {
 
 // sweep is called by the sweeper at each tick.
 func (c *conn) sweep(now int64) {
-	for _, by := range [...]*atomic.Int64{&c.readBy, &c.writeBy} {
-		if at := by.Load(); at > 0 && at <= now && by.CompareAndSwap(at, expired) {
-			_ = c.net.SetDeadline(past) // only of a connection that is closed anyway
-			return
-		}
+	if pass(&c.readBy, now) {
+		_ = c.net.SetReadDeadline(past) // only of a connection that is closed anyway
+		return
+	}
+	if pass(&c.writeBy, now) {
+		_ = c.net.SetDeadline(past)
+		return
 	}
 	if asked := c.asking.Load(); asked > 0 && asked < now && c.peerLeft() {
 		// It had closed the connection when it was asked: nothing will wake the reader.
@@ -121,6 +123,12 @@ func (c *conn) watch(a Abandoner) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.waiting, c.since = a, c.sweeper.tick()
+}
+
+// pass makes a deadline that has passed expired.
+func pass(by *atomic.Int64, now int64) bool {
+	at := by.Load()
+	return at > 0 && at <= now && by.CompareAndSwap(at, expired)
 }
 
 var past = time.Unix(1, 0)

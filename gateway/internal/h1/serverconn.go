@@ -423,9 +423,6 @@ func (c *ServerConn) refuse(err error) {
 	out = appendLength(out, int64(len(body)))
 	out = append(out, "\r\n"...)
 	out = append(out, body...)
-	if protocol == errSlow {
-		_ = c.conn.net.SetDeadline(time.Time{}) // it has passed
-	}
 	c.conn.armWrite(c.server.Timeouts.Linger)
 	if c.conn.write(out, nil) != nil {
 		return

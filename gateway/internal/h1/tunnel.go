@@ -25,15 +25,15 @@ func (c *ServerConn) Switch(up *ClientConn, fields *Fields, idle time.Duration) 
 		return err
 	}
 	var both sync.WaitGroup
-	both.Go(func() { pass(&up.conn, &c.conn, idle) })
-	pass(&c.conn, &up.conn, idle)
+	both.Go(func() { relay(&up.conn, &c.conn, idle) })
+	relay(&c.conn, &up.conn, idle)
 	both.Wait()
 	return nil
 }
 
-// pass copies from one connection to another until the end or an error. Both sides are
+// relay copies from one connection to another until the end or an error. Both sides are
 // told of an end; an error, or silence, ends both directions.
-func pass(to, from *conn, idle time.Duration) {
+func relay(to, from *conn, idle time.Duration) {
 	for {
 		if p := from.buffered(); len(p) > 0 {
 			to.armWrite(idle)
