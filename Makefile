@@ -34,6 +34,10 @@ run-names: ## Start the names example, a live chart; open the address it prints.
 run-profile: ## Beside "make run": a web application of its own that shows the claims of tokens; http://localhost:8083.
 	@go run ./examples/profile
 
+.PHONY: run-weather
+run-weather: ## Start the weather example with a PostgreSQL of its own, entered without a password; http://localhost:8082.
+	@scripts/weather.sh
+
 .PHONY: check
 check: fmt-check lint ## Fast checks while working: format, vet, lint, short tests.
 	@go test -short ./...

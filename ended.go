@@ -100,10 +100,13 @@ func (r *running) publishEnds(p *parts) func(*unit.Unit, *records.Instance) erro
 			wanted[f.of] = true
 		}
 	}
-	if len(wanted) == 0 {
+	if len(wanted) == 0 && r.config.Identity == nil {
 		return nil
 	}
 	return func(u *unit.Unit, rec *records.Instance) error {
+		if err := r.endLeases(u, rec.ID); err != nil {
+			return err
+		}
 		all := AnyOrchestration.Name()
 		if !wanted[rec.Name] && !wanted[all] {
 			return nil

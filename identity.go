@@ -14,6 +14,7 @@ import (
 	"github.com/perdure/perdure/internal/problem"
 	"github.com/perdure/perdure/internal/unit"
 	"github.com/perdure/perdure/mail"
+	"github.com/perdure/perdure/pgidentity/authority"
 )
 
 // openAccess makes what finds out who sends requests, unless the configuration brings it: the app's own
@@ -34,7 +35,10 @@ func (r *running) openAccess(ctx context.Context, p *parts) error {
 	if err != nil {
 		return err
 	}
-	return r.openVault(p)
+	if err := r.openVault(p); err != nil {
+		return err
+	}
+	return r.openDatabases()
 }
 
 // identityMails is the queue of the mails that the provider sends, unless it was given an outbox.
@@ -69,7 +73,7 @@ func (r *running) openIdentity(p *parts) (err error) {
 	}
 	o := identity.Options{
 		Config: c, Unit: r.inUnit, Clock: r.clock, Keys: r.keys, Log: r.config.Logger, Data: r.config.Data,
-		Permissions: p.permissions(r.config),
+		Permissions: p.permissions(r.config), OnDeleted: r.memberDeleted,
 	}
 	if o.WorkloadEndpoint, err = r.listenWorkloads(); err != nil {
 		return err
@@ -108,6 +112,23 @@ func (r *running) openIdentity(p *parts) (err error) {
 		}
 	}
 	return nil
+}
+
+// memberDeleted takes the rights away, in the unit of ctx, of somebody who was deleted.
+func (r *running) memberDeleted(ctx context.Context, subject string) error {
+	onCommit(ctx, func() {
+		r.background.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), sweepDatabases)
+			defer cancel()
+			if err := r.databases.RevokeIdentity(ctx, subject); err != nil {
+				r.config.Logger.Warn("somebody who was deleted has still roles on a database server, and no certificate for them", "subject", subject, "error", err)
+			}
+		})
+	})
+	if r.vault == nil {
+		return nil
+	}
+	return r.vault.Forget(ctx, subject)
 }
 
 // inUnit runs fn in a unit of work.
@@ -163,6 +184,7 @@ func (r *running) access() map[string]http.Handler {
 	}
 	if r.provider != nil {
 		all["GET "+identity.TokenPath] = r.provider.WorkloadTokens()
+		all["POST "+authority.PathCertificate] = r.databases.Certificates()
 	}
 	if r.login != nil {
 		for _, pattern := range r.login.Patterns() {
@@ -175,9 +197,11 @@ func (r *running) access() map[string]http.Handler {
 // administration serves, on the socket in the data folder, the management of the provider and the vault as well: who
 // can reach it has every right.
 func (r *running) administration(next http.Handler) http.Handler {
-	parts := map[string]http.Handler{"identity": http.HandlerFunc(noProvider), "vault": r.vaultAdministration()}
+	parts := map[string]http.Handler{
+		"identity": http.HandlerFunc(noProvider), "databases": http.HandlerFunc(noProvider), "vault": r.vaultAdministration(),
+	}
 	if r.provider != nil {
-		parts["identity"] = r.provider.Administration()
+		parts["identity"], parts["databases"] = r.provider.Administration(), r.databases.Administration()
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		name, _, _ := strings.Cut(strings.TrimPrefix(req.URL.Path, control.Prefix), "/")

@@ -29,6 +29,7 @@ import (
 	"github.com/perdure/perdure/internal/store/memory"
 	"github.com/perdure/perdure/internal/store/pebble"
 	"github.com/perdure/perdure/internal/unit"
+	"github.com/perdure/perdure/pgidentity/authority"
 	"github.com/perdure/perdure/vault"
 )
 
@@ -60,11 +61,12 @@ type running struct {
 
 	keys           *keystore.Keystore // nil while nothing is sealed
 	master         masterKey
-	provider       *identity.Provider // nil without one
-	identityServer *tlsServer         // nil where the provider has no port of its own
-	vault          *vault.Vault       // nil without one
-	vaultServer    *tlsServer         // nil where it is not served
-	caFile         string             // of the local authority; empty if it is not used
+	provider       *identity.Provider   // nil without one
+	identityServer *tlsServer           // nil where the provider has no port of its own
+	vault          *vault.Vault         // nil without one
+	vaultServer    *tlsServer           // nil where it is not served
+	databases      *authority.Authority // nil without a provider
+	caFile         string               // of the local authority; empty if it is not used
 	login          *login.Login
 
 	stopCollector context.CancelFunc

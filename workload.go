@@ -11,6 +11,7 @@ import (
 	"github.com/perdure/perdure/identity"
 	"github.com/perdure/perdure/internal/httpapi"
 	"github.com/perdure/perdure/internal/problem"
+	"github.com/perdure/perdure/pgidentity/authority"
 )
 
 // listenWorkloads returns the URL at which programs of this machine ask for tokens of managed identities: on the
@@ -41,15 +42,17 @@ type workloadServer struct {
 
 // Start implements service.
 func (s *workloadServer) Start(context.Context) error {
-	tokens, host := s.r.provider.WorkloadTokens(), s.listener.Addr().String()
+	tokens, certificates, host := s.r.provider.WorkloadTokens(), s.r.databases.Certificates(), s.listener.Addr().String()
 	handler := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		switch {
 		case req.Host != host: // a name that a web page has let lead here
 			problem.New(http.StatusMisdirectedRequest, "this server does not answer to the host of the request").Write(w)
-		case req.URL.Path != identity.TokenPath:
-			problem.New(http.StatusNotFound, "nothing is here").Write(w)
-		default:
+		case req.URL.Path == identity.TokenPath:
 			tokens.ServeHTTP(w, req)
+		case req.URL.Path == authority.PathCertificate:
+			certificates.ServeHTTP(w, req)
+		default:
+			problem.New(http.StatusNotFound, "nothing is here").Write(w)
 		}
 	})
 	s.server = &http.Server{

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -38,6 +39,9 @@ type Options struct {
 	Permissions []string
 	// Callback and AfterLogout are the URLs of the app's own sign-in; empty without it.
 	Callback, AfterLogout string
+	// OnDeleted, unless nil, is told in the unit in which a user, an application or a managed identity is deleted, whom
+	// tokens name by subject.
+	OnDeleted func(ctx context.Context, subject string) error
 	// WorkloadEndpoint is the URL at which programs of this machine reach WorkloadTokens; empty if they do not.
 	WorkloadEndpoint string
 }
@@ -76,6 +80,10 @@ func New(o Options) (*Provider, error) {
 	p.env = &directory.Env{
 		Unit: o.Unit, Clock: o.Clock, Seal: o.Keys, Issuer: o.Issuer, Mail: o.Mail, Log: o.Log,
 	}
+	if o.OnDeleted != nil {
+		p.env.OnUserDeleted = append(p.env.OnUserDeleted, o.OnDeleted)
+		p.env.OnEnded = append(p.env.OnEnded, p.endedForGood)
+	}
 	p.keys.env = p.env
 	if p.people, err = people.New(p.env, p.peopleOptions()); err != nil {
 		return nil, fmt.Errorf("identity: %w", err)
@@ -106,6 +114,20 @@ func New(o Options) (*Provider, error) {
 		}
 	}
 	return p, nil
+}
+
+// endedForGood tells of those who have ended, but for users: they may be blocked for a while.
+func (p *Provider) endedForGood(ctx context.Context, subject string) error {
+	_, err := p.env.User(ctx, subject)
+	if errors.Is(err, directory.ErrNotFound) {
+		return p.options.OnDeleted(ctx, subject)
+	}
+	return err
+}
+
+// Note writes to the audit log, in the unit of work of ctx, what another part of the app has done to somebody.
+func (p *Provider) Note(ctx context.Context, kind, subject, detail string) error {
+	return p.env.Audit(ctx, directory.Itself.Entry(kind, subject, detail))
 }
 
 // Patterns are the patterns of http.ServeMux under which the provider is served.

@@ -92,6 +92,15 @@ func (v *Vault) grant(ctx context.Context, by model.Caller, s rights.Spec) (g *r
 	return g, added, err
 }
 
+// Forget takes all rights away, in the unit of ctx, of somebody of the app's own provider who was deleted.
+func (v *Vault) Forget(ctx context.Context, subject string) error {
+	dropped, err := v.rights.Forget(ctx, rights.Member{Subject: subject})
+	for _, g := range dropped {
+		err = errors.Join(err, v.noteGrant(ctx, configured, "revoke", g))
+	}
+	return err
+}
+
 // noteGrant writes the audit entry of a right that was given or taken.
 func (v *Vault) noteGrant(ctx context.Context, by model.Caller, op model.Op, g *rights.Grant) error {
 	return v.audit.Append(ctx, v.audit.Entry(&by, &model.Operation{

@@ -170,6 +170,11 @@ func (u *Unit) Traced(headers map[string]string) map[string]string {
 	return traced
 }
 
+// In returns a context that carries u, for work that joins it later: the trace that u is part of stays.
+func (u *Unit) In(ctx context.Context) context.Context {
+	return context.WithValue(ctx, contextKey{}, u)
+}
+
 // Without returns a context that carries no unit, for work that must not join
 // the unit of its caller.
 func Without(ctx context.Context) context.Context {

@@ -82,6 +82,50 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
+// FuzzServer registers what an operator sends: whatever is taken makes lines of pg_hba.conf that say what they are to say.
+func FuzzServer(f *testing.F) {
+	f.Add(`{"name":"main","host":"db","databases":["orders"],"admin":"host=/run user=postgres"}`)
+	f.Add(`{"name":"main","host":"db","databases":["a b","all","+x,y","ü#"],"admin":"user='a b\" x'"}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		var s authority.Server
+		if json.Unmarshal([]byte(text), &s) != nil || s.Check() != nil {
+			return
+		}
+		lines := 0
+		for _, line := range s.HBA() {
+			if strings.ContainsFunc(line, func(r rune) bool { return r < ' ' }) || strings.Count(line, `"`)%2 != 0 {
+				t.Errorf("%q", line)
+			}
+			if !strings.HasPrefix(line, "#") {
+				lines++
+			}
+			if strings.HasPrefix(line, "host") && !strings.HasSuffix(line, "\" +perdure_identities all cert") {
+				t.Errorf("%q", line)
+			}
+		}
+		if lines != 3 && lines != 5 {
+			t.Errorf("%d lines: %q", lines, s.HBA())
+		}
+	})
+}
+
+func BenchmarkIssue(b *testing.B) {
+	w := newWorld(b)
+	if _, err := w.Add(b.Context(), authority.Server{Name: server, Host: "localhost", Databases: databases}); err != nil {
+		b.Fatal(err)
+	}
+	if _, err := w.PrintGrant(b.Context(), server, "id-of-app", "App", authority.Grant{Database: "orders", Access: authority.Reader}); err != nil {
+		b.Fatal(err)
+	}
+	request := requestFor(b, newKey(b))
+	for b.Loop() {
+		if _, err := w.Issue(b.Context(), server, "id-of-app", request); err != nil {
+			b.Fatal(err)
+		}
+		w.clock.Advance(time.Minute) // so that there are as many that are good as with fifteen processes
+	}
+}
+
 func TestRequests(t *testing.T) {
 	t.Parallel()
 	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)

@@ -92,3 +92,9 @@ func (a *Authority) Age(ctx context.Context, server string, by time.Duration) er
 		return nil
 	})
 }
+
+// Check reports what is wrong with a server.
+func (s *Server) Check() error { return s.check() }
+
+// HBA is pg_hba.conf of a server.
+func (s *Server) HBA() []string { return newTrust(s, "/folder").HBA }

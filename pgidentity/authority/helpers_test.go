@@ -44,7 +44,7 @@ type world struct {
 	notes []authority.Entry
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	s := memory.New(nil)
 	t.Cleanup(func() { _ = s.Close() })
@@ -87,7 +87,7 @@ func newWorld(t *testing.T) *world {
 }
 
 // restart is what a crash and a new start leave: the store alone.
-func (w *world) restart(t *testing.T) {
+func (w *world) restart(t testing.TB) {
 	t.Helper()
 	var err error
 	if w.Authority, err = authority.New(w.env, w.id); err != nil {

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"net/http"
+	"time"
+
+	"github.com/perdure/perdure"
+)
+
+// Observation is what a station has measured.
+type Observation struct {
+	Station      string `json:"station" minLength:"1" maxLength:"100"`
+	TemperatureC int    `json:"temperatureC" minimum:"-90" maximum:"60"`
+}
+
+// observeIn is a report. The key that stations know comes from the vault: it stands in no configuration, and a new one counts at once.
+type observeIn struct {
+	Key      string      `header:"X-Station-Key"`
+	Expected string      `bind:"vault:weather-station-key"`
+	Body     Observation `body:""`
+}
+
+// observed is an answer without a body.
+type observed struct {
+	Status int `status:"204"`
+}
+
+func (w *weather) observe(ctx context.Context, in *observeIn) (*observed, error) {
+	given, expected := sha256.Sum256([]byte(in.Key)), sha256.Sum256([]byte(in.Expected))
+	if subtle.ConstantTimeCompare(given[:], expected[:]) != 1 {
+		return nil, perdure.NewProblem(http.StatusUnauthorized, "X-Station-Key is not that of the stations")
+	}
+	if err := w.usable(); err != nil {
+		return nil, err
+	}
+	_, err := w.pool.Exec(ctx, `INSERT INTO observations (station, observed, temperature) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
+		in.Body.Station, time.Now(), in.Body.TemperatureC)
+	return &observed{}, err
+}

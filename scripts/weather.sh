@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Starts the weather example with a private PostgreSQL cluster. Every right that the
+# example has is given here, one command each; docs/guides/databases.md goes through them.
+# WEATHER_POSTGRES is the folder of the cluster, PERDURE_DATA that of the app.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+export PERDURE_DATA=${PERDURE_DATA:-weather-data}
+listen=${PERDURE_LISTEN:-localhost:8082}
+cluster=$(realpath -m "${WEATHER_POSTGRES:-$PERDURE_DATA-postgres}")
+
+go build -buildvcs=false -o bin/perdure ./cmd/perdure
+go build -buildvcs=false -o bin/weather ./examples/weather
+
+admin=$(scripts/postgres.sh start "$cluster" "${WEATHER_POSTGRES_PORT:-5433}")
+port=$(sed -n 's/.* port=\([0-9]*\) .*/\1/p' <<<"$admin")
+export WEATHER_DATABASE=${WEATHER_DATABASE:-host=localhost port=$port dbname=weather}
+
+WEATHER_PID=
+stop() {
+	if [ -n "$WEATHER_PID" ]; then
+		kill -TERM "$WEATHER_PID" 2>/dev/null || true
+		wait "$WEATHER_PID" 2>/dev/null || true
+	fi
+	scripts/postgres.sh stop "$cluster"
+}
+trap stop EXIT
+trap 'exit 0' INT TERM
+
+bin/weather &
+WEATHER_PID=$!
+for _ in $(seq 100); do # until the command finds the app
+	if bin/perdure vault list >/dev/null 2>&1; then break; fi
+	kill -0 "$WEATHER_PID"
+	sleep 0.1
+done
+
+# say shows a command before it is done.
+say() { echo "+ perdure $*"; bin/perdure "$@"; }
+
+if ! bin/perdure secrets list | grep -q '^weather-station-key\b'; then
+	say secrets generate weather-station-key --length 32
+fi
+if ! bin/perdure db grants --server main 2>/dev/null | grep -q '\bweather\b.*\bwriter\b'; then
+	psql=$(command -v psql || ls -d /usr/lib/postgresql/*/bin/psql | sort -V | tail -1)
+	"$psql" --quiet "$admin" -c "SELECT 1 FROM pg_database WHERE datname = 'weather'" -At | grep -q 1 ||
+		"$psql" --quiet "$admin" -c 'CREATE DATABASE weather'
+	say db add main --host localhost --port "$port" --database weather --admin "$admin"
+	say db trust main --apply --folder "$cluster/data"
+	say db grant self --writer --database weather
+fi
+echo "weather: http://$listen/weatherforecast (Ctrl-C stops it)"
+wait "$WEATHER_PID"
