@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 
@@ -42,8 +41,7 @@ func (r *running) openVault(p *parts) (err error) {
 			return err
 		}
 		o.Port = r.vaultServer.port()
-		resource := "https://" + net.JoinHostPort(o.Host, o.Port)
-		if o.Authenticator, err = r.provider.Verifier(resource); err != nil {
+		if o.Authenticator, err = r.provider.Verifier(o.Resource(o.Port)); err != nil {
 			return err
 		}
 	}

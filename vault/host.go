@@ -6,13 +6,19 @@ import (
 	"github.com/perdure/perdure/vault/internal/model"
 )
 
-// host is where clients reach the default vault.
-func (v *Vault) host() string {
-	if v.options.Port == "" || v.options.Port == "443" {
-		return v.options.Host
+// Resource is the audience of the tokens that the REST interface takes, if it is reached at a port.
+func (c Config) Resource(port string) string { return "https://" + c.address(port) }
+
+// address is Host with the port, unless that is the one of https.
+func (c Config) address(port string) string {
+	if port == "" || port == "443" {
+		return c.Host
 	}
-	return v.options.Host + ":" + v.options.Port
+	return c.Host + ":" + port
 }
+
+// host is the name that those of all vaults end with. Clients that are sent there mean the default vault.
+func (v *Vault) host() string { return v.options.address(v.options.Port) }
 
 // Names are the names, for a certificate, under which the vaults are reached. Each is named: the local authority makes no
 // certificates for wildcards.
@@ -24,13 +30,8 @@ func (v *Vault) Names() []string {
 	return names
 }
 
-// hostOf is where clients reach a vault.
-func (v *Vault) hostOf(name string) string {
-	if name == model.DefaultVault {
-		return v.host()
-	}
-	return name + "." + v.host()
-}
+// hostOf is where clients reach a vault. They insist that it is below the host of the audience.
+func (v *Vault) hostOf(name string) string { return name + "." + v.host() }
 
 // vaultOf returns the vault for which the host of a request stands.
 func (v *Vault) vaultOf(host string) (name string, ok bool) {

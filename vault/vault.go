@@ -103,7 +103,7 @@ func (v *Vault) ServeHTTP(w http.ResponseWriter, r *http.Request) { v.rest.Serve
 func (v *Vault) Administration() http.Handler { return v.admin }
 
 // Resource is the audience of the tokens that the REST interface takes.
-func (v *Vault) Resource() string { return "https://" + v.host() }
+func (v *Vault) Resource() string { return v.options.Resource(v.options.Port) }
 
 // changed forgets what is remembered of an item.
 func (v *Vault) changed(id model.ID) {
