@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,7 @@ type ClientConn struct {
 	used      int
 	idleSince int64
 	answered  bool
+	abandoned atomic.Bool
 }
 
 // NetConn returns the connection itself, for its addresses.
@@ -37,7 +39,13 @@ func (c *ClientConn) Answered() bool { return c.answered }
 func Stale(err error) bool { return errors.Is(err, errStale) }
 
 // Abandon implements Abandoner: what waits for the upstream fails.
-func (c *ClientConn) Abandon() { c.conn.abandon() }
+func (c *ClientConn) Abandon() {
+	c.abandoned.Store(true)
+	c.conn.abandon()
+}
+
+// Abandoned reports whether Abandon was called.
+func (c *ClientConn) Abandoned() bool { return c.abandoned.Load() }
 
 // Send writes of a request, head and body. Timeout bounds it.
 func (c *ClientConn) Send(p, q []byte, timeout time.Duration) error {

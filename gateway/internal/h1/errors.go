@@ -72,8 +72,6 @@ var (
 	errChunkExtSize = bad("chunk extensions are too large")
 	errChunkEnd     = bad("chunk data does not end in CRLF")
 	errTrailerSize  = bad("trailer section is too large")
-	errInterim      = bad("too many interim responses")
 	errSwitch       = bad("protocol was switched without being asked to")
 	errSlow         = &ProtocolError{http.StatusRequestTimeout, "request did not come in time"}
-	errUnasked      = bad("data after the response")
 )

@@ -122,7 +122,7 @@ func bodiless(status int) bool {
 	return status < 200 || status == http.StatusNoContent || status == http.StatusNotModified
 }
 
-// upgradesTo reports whether the response switches to protocols.
-func (r *Response) upgradesTo() bool {
+// Switches reports whether the response names the protocol that it switches to.
+func (r *Response) Switches() bool {
 	return r.upgrades && len(bytes.TrimSpace(r.upgrade)) > 0
 }

@@ -11,7 +11,7 @@ import (
 // has passed for the idle time.
 func (c *ServerConn) Switch(up *ClientConn, fields *Fields, idle time.Duration) error {
 	protocol := up.Response.upgrade
-	if c.Request.Upgrade() == nil || !up.Response.upgradesTo() {
+	if c.Request.Upgrade() == nil || !up.Response.Switches() {
 		return errSwitch
 	}
 	c.grab()

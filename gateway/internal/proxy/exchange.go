@@ -242,6 +242,9 @@ func (x *Exchange) Local() bool { return !x.proxied }
 // fail answers for an upstream that gave no answer.
 func (x *Exchange) fail(err error) {
 	status, message := failure(err)
+	if x.Request.Body != nil && !x.Request.Body.Done() {
+		x.down.close() // where the next request begins is not known
+	}
 	x.failed = true
 	x.answered = false
 	x.AnswerMessage(status, message)

@@ -28,13 +28,16 @@ func (e *retryable) Unwrap() error { return e.err }
 // failure returns what the client is told, in Kong's words.
 func failure(err error) (status int, message string) {
 	var timeout net.Error
+	var body *bodyError
 	switch {
+	case errors.Is(err, h1.ErrBodyTooLarge):
+		return http.StatusRequestEntityTooLarge, "Request size limit exceeded"
+	case errors.As(err, &body):
+		return http.StatusBadRequest, "Bad request"
 	case errors.Is(err, ErrNoEndpoint):
 		return http.StatusServiceUnavailable, "failure to get a peer from the ring-balancer"
 	case errors.Is(err, h1.ErrPoolFull):
 		return http.StatusServiceUnavailable, "The upstream server is currently unavailable"
-	case errors.Is(err, h1.ErrBodyTooLarge):
-		return http.StatusRequestEntityTooLarge, "Request size limit exceeded"
 	case errors.Is(err, h1.ErrTimeout), errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return http.StatusGatewayTimeout, "The upstream server is timing out"
 	}

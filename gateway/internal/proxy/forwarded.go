@@ -84,12 +84,12 @@ func forwardedField(name []byte) forwarded {
 	case 15:
 		return when(name, "x-forwarded-for", xForwardedFor)
 	case 16:
-		switch name[12] | 0x20 {
-		case 'h':
+		switch {
+		case name[12]|0x20 == 'h':
 			return when(name, "x-forwarded-host", xForwardedHost)
-		case 'o':
+		case name[13]|0x20 == 'o':
 			return when(name, "x-forwarded-port", xForwardedPort)
-		case 'a':
+		default:
 			return when(name, "x-forwarded-path", xForwardedPath)
 		}
 	case 17:

@@ -12,7 +12,10 @@ import (
 // maxInterim bounds the interim responses to one request.
 const maxInterim = 16
 
-var errInterim = errors.New("too many interim responses")
+var (
+	errInterim = errors.New("too many interim responses")
+	errSwitch  = errors.New("protocol was switched without being asked to")
+)
 
 // attemptH1 has x answered by an HTTP/1.1 upstream.
 func (e *Endpoint) attemptH1(x *Exchange) error {
@@ -26,9 +29,14 @@ func (e *Endpoint) attemptH1(x *Exchange) error {
 		}
 		err = e.ask(x, c)
 		if err != nil {
-			answered := c.Answered()
+			answered, left := c.Answered(), c.Abandoned()
 			c.Discard()
+			var body *bodyError
 			switch {
+			case errors.As(err, &body):
+				return err
+			case left:
+				return errClientLeft
 			case h1.Stale(err) && !fresh:
 				continue
 			case x.proxied, answered, errors.Is(err, errClientLeft):
@@ -115,6 +123,9 @@ func (e *Endpoint) receive(x *Exchange, c *h1.ClientConn, upload *upload) error 
 		}
 	}
 	r := &c.Response
+	if r.Status == http.StatusSwitchingProtocols && (x.Request.Upgrade == "" || !r.Switches()) {
+		return errSwitch
+	}
 	x.Timing.Head = x.Elapsed()
 	x.proxied = true
 	r.Fields.RemoveHopByHop()

@@ -112,8 +112,11 @@ func (s *Server) recovered(x *Exchange) {
 		return
 	}
 	x.end()
-	s.options.Log.Error("gateway: a request's handler panicked", "panic", v, "stack", string(debug.Stack()))
 	x.down.abort()
+	if v == http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
+		return
+	}
+	s.options.Log.Error("gateway: a request's handler panicked", "panic", v, "stack", string(debug.Stack()))
 }
 
 // Serve accepts connections until Shutdown; TLS's if config is not nil.
