@@ -1,6 +1,7 @@
 package document
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -24,9 +25,14 @@ type Decoder struct {
 
 // Add enters a problem.
 func (d *Decoder) Add(s entity.Severity, line int, format string, args ...any) {
-	d.Problems = append(d.Problems, entity.Problem{
-		Severity: s, File: d.File, Line: line, Entity: d.What, Message: fmt.Sprintf(format, args...),
-	})
+	p := entity.Problem{Severity: s, File: d.File, Line: line, Entity: d.What, Message: fmt.Sprintf(format, args...)}
+	if len(d.Problems) >= entity.MaxProblems {
+		p = entity.Problem{Severity: s, File: d.File, Message: fmt.Sprintf("there are more than %d problems", entity.MaxProblems)}
+		if slices.Contains(d.Problems[entity.MaxProblems:], p) {
+			return
+		}
+	}
+	d.Problems = append(d.Problems, p)
 }
 
 // Errorf enters an error.
@@ -37,6 +43,15 @@ func (d *Decoder) Errorf(line int, format string, args ...any) {
 // Warnf enters a warning.
 func (d *Decoder) Warnf(line int, format string, args ...any) {
 	d.Add(entity.Warning, line, format, args...)
+}
+
+// Broken enters why a file cannot be read.
+func (d *Decoder) Broken(err error) {
+	e := new(Error)
+	if !errors.As(err, &e) {
+		e.Message = err.Error()
+	}
+	d.Errorf(e.Line, "%s", e.Message)
 }
 
 // More are fields that a struct does not have, and what is done with them.

@@ -12,13 +12,14 @@ type linker struct {
 	report
 	to      *Config
 	schemas Schemas
+	same    map[nameKey]int // how many have the same identity
 }
 
 // Compile returns the configuration with ids, with everything connected that refers to each other, and
 // what is wrong with it. It is nil if there is an error. Without schemas, the settings of plugins are taken
 // as they are. C is not changed.
 func (c *Config) Compile(schemas Schemas) (*Config, []Problem) {
-	l := &linker{schemas: schemas, to: &Config{ids: map[nameKey]Entity{}, keys: map[nameKey]Entity{}}}
+	l := &linker{schemas: schemas, same: map[nameKey]int{}, to: &Config{ids: map[nameKey]Entity{}, keys: map[nameKey]Entity{}}}
 	l.copy(c)
 	l.connect()
 	for e := range l.to.All() {
@@ -195,8 +196,11 @@ func (l *linker) resolveTrust(s *Service) {
 	}
 }
 
-// labels are the names that entities of a kind can be referred to by.
+// labels are the names that entities of a kind can be referred to by; none when nobody will read them.
 func (l *linker) labels(kind Kind) []string {
+	if len(l.problems) >= MaxProblems {
+		return nil
+	}
 	var names []string
 	for e := range l.to.All() {
 		if e.Kind() == kind {

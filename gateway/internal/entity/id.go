@@ -59,12 +59,13 @@ func text(parts ...any) string {
 
 // DeriveID returns the id that an entity would be given, for a parser to refer to one without a name. N tells
 // apart those that nothing else does, from 1.
-func DeriveID(e Entity, n int) string {
-	key := identity(e)
+func DeriveID(e Entity, n int) string { return derive(e.Kind(), identity(e), n) }
+
+func derive(kind Kind, key string, n int) string {
 	if n > 1 {
 		key += "#" + strconv.Itoa(n)
 	}
-	return deriveID(e.Kind(), key)
+	return deriveID(kind, key)
 }
 
 // giveID checks the id that a file gives, or derives one. Two entities never get the same one.
@@ -82,8 +83,10 @@ func (l *linker) giveID(e Entity) {
 			return
 		}
 	} else {
-		for n := 1; m.ID == "" || l.to.ids[nameKey{e.Kind(), m.ID}] != nil; n++ {
-			m.ID = DeriveID(e, n)
+		key := nameKey{e.Kind(), identity(e)}
+		for m.ID == "" || l.to.ids[nameKey{e.Kind(), m.ID}] != nil {
+			l.same[key]++
+			m.ID = derive(key.kind, key.key, l.same[key])
 		}
 	}
 	l.to.ids[nameKey{e.Kind(), m.ID}] = e

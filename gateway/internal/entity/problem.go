@@ -49,6 +49,10 @@ func Failed(problems []Problem) bool {
 	return slices.ContainsFunc(problems, func(p Problem) bool { return p.Severity == Error })
 }
 
+// MaxProblems is how many problems are kept of a file, and of what is wrong between files: who has more has
+// enough to mend.
+const MaxProblems = 500
+
 // SortProblems orders problems by file, line and text.
 func SortProblems(problems []Problem) {
 	slices.SortStableFunc(problems, func(a, b Problem) int {
@@ -60,6 +64,10 @@ func SortProblems(problems []Problem) {
 type report struct{ problems []Problem }
 
 func (r *report) add(s Severity, e Entity, field, format string, args ...any) {
+	if len(r.problems) >= MaxProblems {
+		r.more(s)
+		return
+	}
 	m := e.meta()
 	message := fmt.Sprintf(format, args...)
 	if field != "" {
@@ -68,6 +76,14 @@ func (r *report) add(s Severity, e Entity, field, format string, args ...any) {
 	r.problems = append(r.problems, Problem{
 		Severity: s, File: m.Source.File, Line: m.Source.At(field), Entity: Describe(e), Message: message,
 	})
+}
+
+// more notes that there are more problems, once for each severity.
+func (r *report) more(s Severity) {
+	p := Problem{Severity: s, Message: fmt.Sprintf("there are more than %d problems", MaxProblems)}
+	if !slices.Contains(r.problems[MaxProblems:], p) {
+		r.problems = append(r.problems, p)
+	}
 }
 
 func (r *report) errorf(e Entity, field, format string, args ...any) {

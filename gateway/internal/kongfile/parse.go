@@ -1,7 +1,6 @@
 package kongfile
 
 import (
-	"errors"
 	"maps"
 	"slices"
 	"strconv"
@@ -21,22 +20,26 @@ type parser struct {
 	legacy   bool // a format before 3.0, in which a path says by its characters that it is a regular expression
 	defaults map[string]*document.Value
 	shared   map[string]*document.Value // settings of plugins that several share (_plugin_configs)
-	ids      map[string]bool            // those made for entities without a name
+	ids      map[string]int             // how many entities without a name would have each
 }
 
 // Parse reads a file. File is what messages call it. The configuration has everything that could be read;
 // it is not compiled yet.
 func Parse(file string, data []byte) (*entity.Config, []entity.Problem) {
-	p := &parser{
-		Decoder: document.Decoder{File: file}, config: &entity.Config{},
-		defaults: map[string]*document.Value{}, shared: map[string]*document.Value{}, ids: map[string]bool{},
-	}
 	docs, err := document.Parse(data)
 	if err != nil {
-		if e := new(document.Error); errors.As(err, &e) {
-			p.Errorf(e.Line, "%s", e.Message)
-		}
-		return p.config, p.Problems
+		d := document.Decoder{File: file}
+		d.Broken(err)
+		return &entity.Config{}, d.Problems
+	}
+	return Read(file, docs)
+}
+
+// Read is Parse for what the file's documents hold.
+func Read(file string, docs []*document.Value) (*entity.Config, []entity.Problem) {
+	p := &parser{
+		Decoder: document.Decoder{File: file}, config: &entity.Config{},
+		defaults: map[string]*document.Value{}, shared: map[string]*document.Value{}, ids: map[string]int{},
 	}
 	switch {
 	case len(docs) == 0:
@@ -50,11 +53,6 @@ func Parse(file string, data []byte) (*entity.Config, []entity.Problem) {
 	}
 	entity.SortProblems(p.Problems)
 	return p.config, p.Problems
-}
-
-// IsKongFile reports whether a document is in Kong's format rather than a Kubernetes manifest.
-func IsKongFile(doc *document.Value) bool {
-	return doc.Get("_format_version") != nil || doc.Get("kind") == nil && doc.Get("apiVersion") == nil
 }
 
 // file reads the document of a file.
@@ -282,10 +280,10 @@ func (p *parser) identify(e entity.Entity, name string) string {
 	if name != "" {
 		return name
 	}
-	for n := 1; m.ID == ""; n++ {
-		if id := entity.DeriveID(e, n); !p.ids[id] {
-			p.ids[id], m.ID = true, id
-		}
+	if m.ID == "" {
+		id := entity.DeriveID(e, 1)
+		p.ids[id]++
+		m.ID = entity.DeriveID(e, p.ids[id])
 	}
 	return m.ID
 }

@@ -68,16 +68,23 @@ func (s Source) Load() Result {
 		changed[f.path] = f.changed.Unix()
 		_, _ = fmt.Fprintf(digest, "%q %d\n", f.path, len(data))
 		_, _ = digest.Write(data)
-		switch form, found := detect(f.path, data); form {
-		case kong:
-			part, found := kongfile.Parse(f.path, data)
+		d := document.Decoder{File: f.path}
+		docs, err := document.Parse(data)
+		if err != nil {
+			d.Broken(err)
+		}
+		switch {
+		case len(docs) == 0: // nothing but comments
+		case docs[0].Get("_format_version") != nil:
+			part, found := kongfile.Read(f.path, docs)
 			config.Append(part)
 			result.Problems = append(result.Problems, found...)
-		case kubernetes:
-			manifests = append(manifests, manifest.File{Name: f.path, Data: data})
+		case docs[0].Get("apiVersion") != nil || docs[0].Get("kind") != nil:
+			manifests = append(manifests, manifest.File{Name: f.path, Docs: docs})
 		default:
-			result.Problems = append(result.Problems, found...)
+			d.Errorf(docs[0].Line, `is neither in Kong's format, which begins with _format_version: "3.0", nor a Kubernetes manifest, which has apiVersion and kind`)
 		}
+		result.Problems = append(result.Problems, d.Problems...)
 	}
 	for _, p := range problems { // what cannot be found has no content
 		_, _ = fmt.Fprintln(digest, p)
@@ -98,37 +105,6 @@ func (s Source) Load() Result {
 		result.Config = compiled
 	}
 	return result
-}
-
-// form is the form of a file.
-type form int
-
-const (
-	neither form = iota
-	kong
-	kubernetes
-)
-
-// detect finds out what form a file has, by what is in it.
-func detect(path string, data []byte) (form, []entity.Problem) {
-	docs, err := document.Parse(data)
-	if len(docs) == 0 {
-		if e := new(document.Error); errors.As(err, &e) {
-			p := problem(path, "%s", e.Message)
-			p.Line = e.Line
-			return neither, []entity.Problem{p}
-		}
-		return neither, nil // nothing but comments
-	}
-	switch first := docs[0]; {
-	case first.Get("_format_version") != nil:
-		return kong, nil
-	case first.Get("apiVersion") != nil || first.Get("kind") != nil:
-		return kubernetes, nil
-	}
-	p := problem(path, `is neither in Kong's format, which begins with _format_version: "3.0", nor a Kubernetes manifest, which has apiVersion and kind`)
-	p.Line = docs[0].Line
-	return neither, []entity.Problem{p}
 }
 
 func problem(path, format string, args ...any) entity.Problem {

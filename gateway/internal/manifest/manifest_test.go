@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/perdure/perdure/gateway/internal/document"
 	"github.com/perdure/perdure/gateway/internal/entity"
 	"github.com/perdure/perdure/gateway/internal/entitytest"
 	"github.com/perdure/perdure/gateway/internal/manifest"
@@ -29,7 +30,11 @@ func TestGolden(t *testing.T) {
 		for name, data := range files {
 			data = bytes.ReplaceAll(data, []byte("@tls.crt@"), cert)
 			data = bytes.ReplaceAll(data, []byte("@tls.key@"), key)
-			all = append(all, manifest.File{Name: name, Data: data})
+			docs, err := document.Parse(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, manifest.File{Name: name, Docs: docs})
 		}
 		slices.SortFunc(all, func(a, b manifest.File) int { return slices.Compare([]byte(a.Name), []byte(b.Name)) })
 		config, problems := manifest.Read(all)
@@ -78,7 +83,8 @@ func FuzzRead(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		config, problems := manifest.Read([]manifest.File{{Name: "a.yaml", Data: data}})
+		docs, _ := document.Parse(data)
+		config, problems := manifest.Read([]manifest.File{{Name: "a.yaml", Docs: docs}})
 		if entity.Failed(problems) {
 			return
 		}

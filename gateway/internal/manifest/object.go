@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +13,7 @@ import (
 // File is a file with manifests.
 type File struct {
 	Name string // as messages call it
-	Data []byte
+	Docs []*document.Value
 }
 
 // object is what all manifests have.
@@ -77,11 +76,7 @@ func Read(files []File) (*entity.Config, []entity.Problem) {
 	}
 	for _, f := range files {
 		r.File = f.Name
-		docs, err := document.Parse(f.Data)
-		if e := new(document.Error); errors.As(err, &e) {
-			r.Errorf(e.Line, "%s", e.Message)
-		}
-		for _, doc := range docs {
+		for _, doc := range f.Docs {
 			r.collect(doc)
 		}
 	}
@@ -290,8 +285,11 @@ func (r *reader) find(kind, namespace, name string) *object {
 	return r.objects[kind][namespace+"/"+name]
 }
 
-// names are those of the objects of a kind in a name space.
+// names are those of the objects of a kind in a name space; none when nobody will read them.
 func (r *reader) names(kind, namespace string) []string {
+	if len(r.Problems) >= entity.MaxProblems {
+		return nil
+	}
 	var names []string
 	for _, o := range r.objects[kind] {
 		if o.namespace == namespace || o.namespace == "" {

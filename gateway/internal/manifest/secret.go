@@ -53,6 +53,7 @@ func (r *reader) data(f document.Field, encoded bool, into map[string]datum) {
 				r.Errorf(entry.Line, "data.%s is no text", entry.Name)
 				continue
 			}
+			r.Text(&document.Value{Kind: document.String, Line: entry.Line, Text: text}, "data."+entry.Name)
 		}
 		if f.Name == "data" && into[entry.Name].text != "" {
 			continue // stringData counts before data, as in Kubernetes
