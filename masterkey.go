@@ -153,7 +153,9 @@ func (r *running) changeMaster(w http.ResponseWriter, req *http.Request) {
 	if strings.HasSuffix(req.URL.Path, "/offers") {
 		var text []byte
 		if text, err = io.ReadAll(http.MaxBytesReader(w, req.Body, maxMasterText)); err == nil {
-			id, err = r.offerMaster(string(text))
+			offered := string(text)
+			_ = json.Unmarshal(text, &offered) // it may be a text in JSON as well, which a key is not by itself
+			id, err = r.offerMaster(offered)
 		}
 	} else {
 		id, err = r.rotateMaster(req.Context())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/perdure/perdure/internal/problem"
 	"github.com/perdure/perdure/internal/unit"
+	"github.com/perdure/perdure/vault/internal/audit"
 	"github.com/perdure/perdure/vault/internal/model"
 	"github.com/perdure/perdure/vault/internal/rest"
 	"github.com/perdure/perdure/vault/internal/rights"
@@ -39,9 +41,12 @@ func (v *Vault) administration() http.Handler {
 	mux.HandleFunc("POST /grants", v.operate(v.addGrant))
 	mux.HandleFunc("DELETE /grants/{id}", v.operate(v.dropGrant))
 	mux.HandleFunc("GET /explain", v.operate(v.explain))
+	mux.HandleFunc("POST /revocations", v.operate(v.revokeCertificate))
+	mux.HandleFunc("GET /crl", v.operate(v.revocationList))
 	mux.HandleFunc("GET /audit", v.operate(v.listAudit))
 	mux.HandleFunc("POST /audit/verifications", v.operate(v.verifyAudit))
 	mux.HandleFunc("POST /audit/heads", v.operate(v.auditHead))
+	mux.HandleFunc("GET /audit/status", v.operate(v.auditStatus))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rest, ok := strings.CutPrefix(r.URL.Path, "/items/")
 		if !ok {
@@ -50,6 +55,10 @@ func (v *Vault) administration() http.Handler {
 		}
 		// Not by a ServeMux, which redirects the paths that end with a slash.
 		name, _, _ := strings.Cut(rest, "/")
+		if err := v.checkVault(name); err != nil {
+			v.refuse(w, r, err)
+			return
+		}
 		to := r.Clone(r.Context())
 		to.Host = v.hostOf(name)
 		to.URL.Path, to.URL.RawPath = strings.TrimPrefix(rest, name), ""
@@ -68,7 +77,9 @@ func (v *Vault) operate(do func(*http.Request) (any, error)) http.HandlerFunc {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
-		_ = json.NewEncoder(w).Encode(answer) // the caller left: nobody to tell
+		e := json.NewEncoder(w)
+		e.SetEscapeHTML(false) // entries of the audit log stay in the form that was hashed
+		_ = e.Encode(answer)   // the caller left: nobody to tell
 	}
 }
 
@@ -90,15 +101,21 @@ func (v *Vault) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		{model.ErrExists, http.StatusConflict},
 		{model.ErrManaged, http.StatusConflict},
 		{model.ErrTooMany, http.StatusConflict},
+		{audit.ErrOldHead, http.StatusConflict},
 		{unit.ErrConflict, http.StatusServiceUnavailable},
 	} {
 		if errors.Is(err, known.err) {
-			problem.New(known.status, strings.ReplaceAll(err.Error(), "perdure: vault: ", "")).Write(w)
+			problem.New(known.status, plainly(err)).Write(w)
 			return
 		}
 	}
 	v.options.Log.LogAttrs(r.Context(), slog.LevelError, "administration of the vault failed", slog.String("path", r.URL.Path), slog.Any("error", err))
 	problem.New(http.StatusInternalServerError, "it could not be done; the log of the app says why").Write(w)
+}
+
+// plainly is the text of an error for somebody who knows what they have asked for.
+func plainly(err error) string {
+	return strings.NewReplacer("perdure: vault: ", "", "perdure: vault audit: ", "").Replace(err.Error())
 }
 
 // receive reads a body with one JSON object.
@@ -117,8 +134,11 @@ func receive(r *http.Request, into any) error {
 	return &model.FieldError{Field: "body", Detail: err.Error()}
 }
 
-// pageOf reads which part of a list is asked for.
-func pageOf(q url.Values) model.Page { return model.Page{Cursor: q.Get("cursor")} }
+// pageOf reads which part of a list is asked for. What is no number of items is the usual one.
+func pageOf(q url.Values) model.Page {
+	most, _ := strconv.Atoi(q.Get("max"))
+	return model.Page{Max: max(most, 0), Cursor: q.Get("cursor")}
+}
 
 // page is a part of a list in an answer.
 type page[T any] struct {
@@ -131,6 +151,14 @@ func pageAnswer[T any](l model.List[T]) page[T] {
 		l.Items = []T{}
 	}
 	return page[T]{l.Items, l.Next}
+}
+
+// checkVault reports that there is no vault of a name.
+func (v *Vault) checkVault(name string) error {
+	if v.options.settings(name) == nil {
+		return fmt.Errorf("%w: no vault is called %q (Config.Vault.Vaults)", model.ErrNotFound, name)
+	}
+	return nil
 }
 
 func (v *Vault) listVaults(*http.Request) (any, error) {
@@ -159,6 +187,8 @@ type generated struct {
 	Length      int               `json:"length"`
 	Alphabet    string            `json:"alphabet"` // the name of one, or its characters
 	ContentType *string           `json:"content_type"`
+	Enabled     *bool             `json:"enabled"`
+	NotBefore   *time.Time        `json:"not_before"`
 	Expires     *time.Time        `json:"expires"`
 	Tags        map[string]string `json:"tags"`
 }
@@ -168,12 +198,15 @@ func (v *Vault) generate(r *http.Request) (any, error) {
 	if err := receive(r, &g); err != nil {
 		return nil, err
 	}
+	if err := v.checkVault(g.Vault); err != nil {
+		return nil, err
+	}
 	if named, ok := secrets.Alphabet(g.Alphabet); ok {
 		g.Alphabet = named
 	}
 	id := model.ID{Vault: g.Vault, Kind: model.Secrets, Name: g.Name}
 	s, err := v.secrets.Generate(r.Context(), model.Operator, id, secrets.Generator{Length: g.Length, Alphabet: g.Alphabet},
-		model.Change{ContentType: g.ContentType, Expires: g.Expires, Tags: g.Tags})
+		model.Change{ContentType: g.ContentType, Enabled: g.Enabled, NotBefore: g.NotBefore, Expires: g.Expires, Tags: g.Tags})
 	if err != nil {
 		return nil, err
 	}
@@ -237,8 +270,10 @@ func (v *Vault) addGrant(r *http.Request) (any, error) {
 	if err := receive(r, &s); err != nil {
 		return nil, err
 	}
-	if s.Vault != all && v.options.settings(s.Vault) == nil {
-		return nil, &model.FieldError{Field: "vault", Detail: "there is no vault " + strconv.Quote(s.Vault) + " (Config.Vault.Vaults)"}
+	if s.Vault != all {
+		if err := v.checkVault(s.Vault); err != nil {
+			return nil, err
+		}
 	}
 	g, added, err := v.grant(r.Context(), model.Operator, s)
 	if err != nil {
@@ -280,4 +315,34 @@ func (v *Vault) explain(r *http.Request) (any, error) {
 		return err
 	})
 	return why, err
+}
+
+// revocation is a version of a certificate that is to be revoked.
+type revocation struct {
+	Vault   string `json:"vault"`
+	Name    string `json:"name"`
+	Version string `json:"version"` // empty for the current one
+	Reason  int    `json:"reason"`  // RFC 5280, section 5.3.1
+}
+
+func (v *Vault) revokeCertificate(r *http.Request) (any, error) {
+	var asked revocation
+	if err := receive(r, &asked); err != nil {
+		return nil, err
+	}
+	if err := v.checkVault(asked.Vault); err != nil {
+		return nil, err
+	}
+	id := model.ID{Vault: asked.Vault, Kind: model.Certificates, Name: asked.Name, Version: asked.Version}
+	return struct{}{}, v.certificates.Revoke(r.Context(), model.Operator, id, asked.Reason)
+}
+
+// revocationList answers with the list of an authority, which clients without the REST interface have to be brought.
+func (v *Vault) revocationList(r *http.Request) (any, error) {
+	q := r.URL.Query()
+	if err := v.checkVault(q.Get("vault")); err != nil {
+		return nil, err
+	}
+	list, err := v.certificates.CRL(r.Context(), q.Get("vault"), q.Get("authority"))
+	return map[string][]byte{"crl": list}, err
 }

@@ -74,6 +74,9 @@ func (v *Vault) verifyAudit(r *http.Request) (any, error) {
 		if head, err = audit.ParseCheckpoint(asked.Head); err != nil {
 			return nil, &model.FieldError{Field: "head", Detail: err.Error()}
 		}
+		if head.Kind != "head" {
+			return nil, &model.FieldError{Field: "head", Detail: "want a checkpoint of the end of a log"}
+		}
 	}
 	if asked.Key != "" {
 		if key, err = audit.ParsePublicKey(asked.Key); err != nil {
@@ -87,7 +90,7 @@ func (v *Vault) verifyAudit(r *http.Request) (any, error) {
 	}
 	report, err := v.audit.Verify(r.Context(), head, key)
 	if errors.Is(err, audit.ErrTampered) {
-		return result{Reason: err.Error(), Report: report}, nil
+		return result{Reason: plainly(err), Report: report}, nil
 	}
 	return result{Whole: err == nil, Report: report}, err
 }
@@ -101,3 +104,5 @@ func (v *Vault) auditHead(r *http.Request) (any, error) {
 	status, err := v.audit.Status(r.Context())
 	return map[string]any{"head": head, "status": status}, err
 }
+
+func (v *Vault) auditStatus(r *http.Request) (any, error) { return v.audit.Status(r.Context()) }

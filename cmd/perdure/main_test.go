@@ -31,6 +31,8 @@ func TestMain(m *testing.M) {
 		"shop":    shop,
 		"edit":    editor,
 		"members": members,
+		"keeper":  keeper,
+		"chained": chained,
 		"signin":  signIn,
 	})
 }

@@ -111,11 +111,15 @@ func refusal(res *http.Response, body []byte) error {
 	case strings.HasPrefix(kind, problem.ContentType):
 		_ = json.Unmarshal(body, e) // the status says enough
 		e.Status = res.StatusCode
-	case strings.HasPrefix(kind, "application/json"): // the management API of a provider
+	case strings.HasPrefix(kind, "application/json"): // the management API of a provider, or the interface of a vault
 		var f struct {
 			Message string `json:"message"`
+			Error   struct {
+				Message string `json:"message"`
+			} `json:"error"`
 		}
 		_ = json.Unmarshal(body, &f)
+		f.Message += f.Error.Message
 		e.Detail = strings.TrimPrefix(strings.TrimPrefix(f.Message, "Payload validation error: "), "Query validation error: ") // Auth0's words for programs
 	}
 	return e

@@ -156,9 +156,9 @@ func (k *Keystore) save(next *keyring) error {
 
 // Key is what there is to know of a data key.
 type Key struct {
-	ID    string
-	Made  time.Time
-	Seals bool // the one that seals; the others only open
+	ID    string    `json:"id"`
+	Made  time.Time `json:"made"`
+	Seals bool      `json:"seals"` // the one that seals; the others only open
 }
 
 // Keys lists the data keys, oldest first.
