@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/perdure/perdure/table"
@@ -307,6 +308,11 @@ func (a *Authority) endLease(ctx context.Context, s *Server, l *Lease) error {
 	if err := a.dropRole(ctx, s, l.role(), []Grant{l.grant()}); err != nil {
 		return err
 	}
+	if l.Access == DDL {
+		if err := a.shareTables(ctx, s, l.Database); err != nil {
+			return err
+		}
+	}
 	if err := a.fault("lease dropped"); err != nil {
 		return err
 	}
@@ -317,4 +323,22 @@ func (a *Authority) endLease(ctx context.Context, s *Server, l *Lease) error {
 		}
 		return err
 	})
+}
+
+// shareTables gives those who have rights in a database their rights on the tables that were made there: a transaction that
+// makes some while a grant is given sees none of the grant, and the grant none of them.
+func (a *Authority) shareTables(ctx context.Context, s *Server, database string) error {
+	all, err := a.Members(ctx, s.Name)
+	if err != nil {
+		return err
+	}
+	for _, m := range all {
+		if m.State != Active || !slices.ContainsFunc(m.Grants, func(g Grant) bool { return g.Database == database }) {
+			continue
+		}
+		if err := a.applyMember(ctx, s, m, database, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }

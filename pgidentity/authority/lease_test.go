@@ -244,3 +244,32 @@ func testUnreachable(t *testing.T, d *database) {
 		t.Errorf("roles %q", got)
 	}
 }
+
+// A table that a migration makes while somebody is given rights is theirs to read once the migration's role has ended.
+func testTablesOfMigrations(t *testing.T, d *database) {
+	r := d.request("", time.Hour)
+	r.Access = authority.DDL
+	l, err := d.Lease(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := d.leased(t, l).must(t, d, "orders")
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), "CREATE TABLE migrated (id int)"); err != nil {
+		t.Fatal(err)
+	}
+	d.grant(t, "report", authority.Reader)
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.EndLease(t.Context(), server, l.ID); err != nil {
+		t.Fatal(err)
+	}
+	reader := d.login(t, "report").must(t, d, "orders")
+	try(t, reader, "SELECT * FROM migrated", true)
+	try(t, reader, "INSERT INTO migrated VALUES (1)", false)
+	d.cluster.Exec(t, "orders", "DROP TABLE migrated")
+}

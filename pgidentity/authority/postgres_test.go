@@ -54,7 +54,7 @@ func TestAuthoritiesOnPostgreSQL(t *testing.T) {
 
 // Those that move the time far come last: PostgreSQL's own stays.
 func TestChangesOnPostgreSQL(t *testing.T) {
-	on(t, part{"leases", testLeases}, part{"identity ends", testIdentityEnds}, part{"unreachable", testUnreachable}, part{"crashes", testCrashes}, part{"administration", testAdministration})
+	on(t, part{"leases", testLeases}, part{"tables of migrations", testTablesOfMigrations}, part{"identity ends", testIdentityEnds}, part{"unreachable", testUnreachable}, part{"crashes", testCrashes}, part{"administration", testAdministration})
 }
 
 func testRights(t *testing.T, d *database) {
