@@ -25,14 +25,9 @@ type Decoder struct {
 
 // Add enters a problem.
 func (d *Decoder) Add(s entity.Severity, line int, format string, args ...any) {
-	p := entity.Problem{Severity: s, File: d.File, Line: line, Entity: d.What, Message: fmt.Sprintf(format, args...)}
-	if len(d.Problems) >= entity.MaxProblems {
-		p = entity.Problem{Severity: s, File: d.File, Message: fmt.Sprintf("there are more than %d problems", entity.MaxProblems)}
-		if slices.Contains(d.Problems[entity.MaxProblems:], p) {
-			return
-		}
-	}
-	d.Problems = append(d.Problems, p)
+	d.Problems = entity.Bound(d.Problems, entity.Problem{
+		Severity: s, File: d.File, Line: line, Entity: d.What, Message: fmt.Sprintf(format, args...),
+	})
 }
 
 // Errorf enters an error.

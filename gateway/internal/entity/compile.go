@@ -198,7 +198,7 @@ func (l *linker) resolveTrust(s *Service) {
 
 // labels are the names that entities of a kind can be referred to by; none when nobody will read them.
 func (l *linker) labels(kind Kind) []string {
-	if len(l.problems) >= MaxProblems {
+	if len(l.problems) > MaxProblems {
 		return nil
 	}
 	var names []string

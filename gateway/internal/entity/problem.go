@@ -49,9 +49,26 @@ func Failed(problems []Problem) bool {
 	return slices.ContainsFunc(problems, func(p Problem) bool { return p.Severity == Error })
 }
 
-// MaxProblems is how many problems are kept of a file, and of what is wrong between files: who has more has
-// enough to mend.
+// MaxProblems is how many errors, and how many warnings, are kept of a file, and of what is wrong between
+// files: who has more has enough to mend.
 const MaxProblems = 500
+
+// Bound appends a problem to a list, unless there are MaxProblems as bad already: then one says so.
+func Bound(problems []Problem, p Problem) []Problem {
+	n := 0
+	for i := range problems {
+		if problems[i].Severity == p.Severity {
+			n++
+		}
+	}
+	switch {
+	case n < MaxProblems:
+		return append(problems, p)
+	case n == MaxProblems:
+		return append(problems, Problem{Severity: p.Severity, File: p.File, Message: fmt.Sprintf("there are more than %d of them", MaxProblems)})
+	}
+	return problems
+}
 
 // SortProblems orders problems by file, line and text.
 func SortProblems(problems []Problem) {
@@ -64,26 +81,14 @@ func SortProblems(problems []Problem) {
 type report struct{ problems []Problem }
 
 func (r *report) add(s Severity, e Entity, field, format string, args ...any) {
-	if len(r.problems) >= MaxProblems {
-		r.more(s)
-		return
-	}
 	m := e.meta()
 	message := fmt.Sprintf(format, args...)
 	if field != "" {
 		message = field + ": " + message
 	}
-	r.problems = append(r.problems, Problem{
+	r.problems = Bound(r.problems, Problem{
 		Severity: s, File: m.Source.File, Line: m.Source.At(field), Entity: Describe(e), Message: message,
 	})
-}
-
-// more notes that there are more problems, once for each severity.
-func (r *report) more(s Severity) {
-	p := Problem{Severity: s, Message: fmt.Sprintf("there are more than %d problems", MaxProblems)}
-	if !slices.Contains(r.problems[MaxProblems:], p) {
-		r.problems = append(r.problems, p)
-	}
 }
 
 func (r *report) errorf(e Entity, field, format string, args ...any) {

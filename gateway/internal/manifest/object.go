@@ -287,7 +287,7 @@ func (r *reader) find(kind, namespace, name string) *object {
 
 // names are those of the objects of a kind in a name space; none when nobody will read them.
 func (r *reader) names(kind, namespace string) []string {
-	if len(r.Problems) >= entity.MaxProblems {
+	if len(r.Problems) > entity.MaxProblems {
 		return nil
 	}
 	var names []string
