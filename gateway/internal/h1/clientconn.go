@@ -47,6 +47,16 @@ func (c *ClientConn) Abandon() {
 // Abandoned reports whether Abandon was called.
 func (c *ClientConn) Abandoned() bool { return c.abandoned.Load() }
 
+// Begin makes the connection ready for a request that is written by Send. It looks as Ask
+// does.
+func (c *ClientConn) Begin() error {
+	c.reset()
+	if c.used > 0 && c.conn.stale() {
+		return errStale
+	}
+	return nil
+}
+
 // Send writes of a request, head and body. Timeout bounds it.
 func (c *ClientConn) Send(p, q []byte, timeout time.Duration) error {
 	if !c.conn.armWrite(timeout) {
@@ -59,14 +69,15 @@ func (c *ClientConn) Send(p, q []byte, timeout time.Duration) error {
 	return err
 }
 
-// Ask writes a whole request and waits for the first bytes of the response. With check
-// it looks first whether the upstream has closed the connection; see Stale.
-func (c *ClientConn) Ask(request []byte, check bool, timeout time.Duration) error {
+// Ask writes a whole request and waits for the first bytes of the response. On a
+// connection that was used before it looks first whether the upstream has closed it, or
+// sent something unasked; see Stale.
+func (c *ClientConn) Ask(request []byte, timeout time.Duration) error {
 	c.reset()
 	if !c.conn.armRead(timeout) {
 		return errStale
 	}
-	if err := c.conn.ask(request, check && c.used > 0); err != nil {
+	if err := c.conn.ask(request, c.used > 0); err != nil {
 		if err == io.EOF {
 			err = ErrTruncated
 		}

@@ -16,6 +16,7 @@ import (
 type conn struct {
 	net     net.Conn
 	raw     syscall.RawConn // of a socket that is read and written without net.Conn; else nil
+	peek    syscall.RawConn // of the socket below, to see whether something has come; or nil
 	sweeper *Sweeper
 	swept   int // index among the sweeper's connections
 

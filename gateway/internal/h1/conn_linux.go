@@ -1,11 +1,14 @@
 package h1
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"os"
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // On Linux sockets are read and written by system calls that the scheduler is not told
@@ -33,9 +36,13 @@ type writing struct {
 }
 
 func (c *conn) initRaw() {
+	socket, encrypted := c.net, false
+	if tc, ok := socket.(*tls.Conn); ok {
+		socket, encrypted = tc.NetConn(), true
+	}
 	var raw syscall.RawConn
 	var err error
-	switch socket := c.net.(type) { // nothing that wraps them and wants to see what passes
+	switch socket := socket.(type) { // nothing that wraps them and wants to see what passes
 	case *net.TCPConn:
 		raw, err = socket.SyscallConn()
 	case *net.UnixConn:
@@ -45,6 +52,10 @@ func (c *conn) initRaw() {
 	}
 	if err != nil {
 		return // closed: the first read says so
+	}
+	c.peek = raw
+	if encrypted {
+		return
 	}
 	c.raw = raw
 	c.reading.f, c.writing.f = c.tryRead, c.tryWrite
@@ -115,9 +126,13 @@ func (c *conn) tryRead(fd uintptr) bool {
 }
 
 // ask writes p and waits for what comes back, as fill does. With check it writes nothing
-// and returns errStale if the peer has closed the connection, or sent something unasked.
+// and returns errStale if the peer has closed the connection, or sent something unasked:
+// that would be taken for the answer.
 func (c *conn) ask(p []byte, check bool) error {
 	if c.raw == nil {
+		if check && c.stale() {
+			return errStale
+		}
 		if err := c.write(p, nil); err != nil {
 			return err
 		}
@@ -225,23 +240,27 @@ func rawWrite2(fd uintptr, p, q []byte) (int, syscall.Errno) {
 	return int(n), 0
 }
 
-// peerLeft reports whether the peer has closed the connection, or its side of it. It may
-// be called by any goroutine.
+// peerLeft reports whether the peer has closed the connection, or its side of it, also
+// when there is something to read before that. It may be called by any goroutine.
 func (c *conn) peerLeft() (left bool) {
-	if c.raw == nil {
+	if c.peek == nil {
 		return false
 	}
-	_ = c.raw.Control(func(fd uintptr) { _, left = peek(fd) }) // closed: its user knows
+	_ = c.peek.Control(func(fd uintptr) { // closed: its user knows
+		set := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		n, err := unix.Poll(set, 0)
+		left = n > 0 && err == nil
+	})
 	return left
 }
 
 // stale reports whether something has come, or the end, on a connection that nobody
 // reads. It may be called by any goroutine.
 func (c *conn) stale() (stale bool) {
-	if c.raw == nil {
+	if c.peek == nil {
 		return false
 	}
-	err := c.raw.Control(func(fd uintptr) {
+	err := c.peek.Control(func(fd uintptr) {
 		something, left := peek(fd)
 		stale = something || left
 	})

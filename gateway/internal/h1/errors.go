@@ -72,6 +72,5 @@ var (
 	errChunkExtSize = bad("chunk extensions are too large")
 	errChunkEnd     = bad("chunk data does not end in CRLF")
 	errTrailerSize  = bad("trailer section is too large")
-	errSwitch       = bad("protocol was switched without being asked to")
 	errSlow         = &ProtocolError{http.StatusRequestTimeout, "request did not come in time"}
 )

@@ -16,8 +16,6 @@ type Reply struct {
 	// Length is the Content-Length, -1 if it is not known. To HEAD, and with 304, it is
 	// what it would have been.
 	Length int64
-	// Trailers says that trailer fields may follow.
-	Trailers bool
 }
 
 // appendStatusLine writes the status line.

@@ -1,9 +1,6 @@
 package h1
 
-import (
-	"bytes"
-	"net/http"
-)
+import "net/http"
 
 // Response is the head of a response. Its slices are valid until the exchange ends.
 type Response struct {
@@ -122,7 +119,7 @@ func bodiless(status int) bool {
 	return status < 200 || status == http.StatusNoContent || status == http.StatusNotModified
 }
 
-// Switches reports whether the response names the protocol that it switches to.
-func (r *Response) Switches() bool {
-	return r.upgrades && len(bytes.TrimSpace(r.upgrade)) > 0
+// SwitchesTo reports whether the response switches to the protocol.
+func (r *Response) SwitchesTo(protocol string) bool {
+	return r.Status == http.StatusSwitchingProtocols && r.upgrades && equalFold(r.upgrade, protocol)
 }

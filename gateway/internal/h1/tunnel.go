@@ -6,14 +6,11 @@ import (
 	"time"
 )
 
-// Switch answers 101 with the fields of the upstream's response, which has agreed to
-// switch protocols, and passes bytes both ways until both sides have ended or nothing
+// Switch answers 101 with fields, those of the upstream's response, which has agreed to
+// the switch that the client has asked for; see SwitchesTo. Then it passes bytes both ways until both sides have ended or nothing
 // has passed for the idle time.
 func (c *ServerConn) Switch(up *ClientConn, fields *Fields, idle time.Duration) error {
 	protocol := up.Response.upgrade
-	if c.Request.Upgrade() == nil || !up.Response.Switches() {
-		return errSwitch
-	}
 	c.grab()
 	c.phase, c.keep = phaseTunnel, false
 	c.out = appendStatusLine(c.out, http.StatusSwitchingProtocols, nil)

@@ -109,16 +109,15 @@ func (x *Exchange) forward() {
 }
 
 // NotFound answers an exchange that no route matches.
-func NotFound(x *Exchange) {
-	x.AnswerMessage(http.StatusNotFound, "no Route matched with those values")
-	x.filterBare()
+func NotFound(x *Exchange) { x.refuse(http.StatusNotFound, "no Route matched with those values") }
+
+// refuse answers an exchange that has no chain.
+func (x *Exchange) refuse(status int, message string) {
+	x.chain = &bare
+	x.AnswerMessage(status, message)
+	x.filter()
 	x.writeAnswer()
 	x.Timing.End = x.Elapsed()
-}
-
-func (x *Exchange) filterBare() {
-	x.chain = &bare
-	x.filter()
 }
 
 var bare Chain

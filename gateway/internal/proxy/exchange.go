@@ -141,7 +141,8 @@ type Exchange struct {
 	answered bool
 	answer   []byte // the body of a local answer
 	local    h1.Fields
-	whole    bool // the request's body is all there
+	reply    h1.Reply // kept here, so that it is not allocated for each answer
+	whole    bool     // the request's body is all there
 	body     []byte
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -150,7 +151,10 @@ type Exchange struct {
 	proxied  bool // the response is an upstream's
 	// wantsTrailers says that the client takes trailer fields (TE: trailers).
 	wantsTrailers bool
-	failed        bool // the answer is this package's word for an upstream that failed
+	// conn is the connection to an HTTP/1.1 upstream; broken says that it cannot be used
+	// again.
+	conn   *h1.ClientConn
+	broken bool
 }
 
 // reset makes the exchange ready for another request.
@@ -245,13 +249,13 @@ func (x *Exchange) fail(err error) {
 	if x.Request.Body != nil && !x.Request.Body.Done() {
 		x.down.close() // where the next request begins is not known
 	}
-	x.failed = true
 	x.answered = false
 	x.AnswerMessage(status, message)
 }
 
 // end releases what the exchange has.
 func (x *Exchange) end() {
+	x.release()
 	if x.cancel != nil {
 		x.cancel()
 	}
@@ -260,7 +264,7 @@ func (x *Exchange) end() {
 // writeAnswer writes the local answer.
 func (x *Exchange) writeAnswer() {
 	x.local.Add("Server", serverToken)
-	x.down.respond(&h1.Reply{Status: x.Response.Status, Fields: x.Response.Fields, Length: x.Response.Length})
+	x.respond()
 	if x.Request.Method != http.MethodHead {
 		n, _ := x.down.write(x.answer)
 		x.Sent += int64(n)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"net/http"
 	"net/netip"
+	"strings"
 
 	"github.com/perdure/perdure/gateway/internal/h1"
 )
@@ -83,14 +85,21 @@ func (d *h1Down) take() {
 	if q.HasQuery = r.HasQuery; r.HasQuery {
 		q.Query = target[len(r.Path):]
 	}
-	if up := r.Upgrade(); up != nil {
-		q.Upgrade = string(up)
+	if isWebSocket(r) {
+		q.Upgrade = "websocket"
 	}
 	r.Fields.RemoveHopByHop()
 	r.Fields.RemoveHost()
 	q.Fields = &r.Fields
 	q.Length = r.Length
 	q.Body = &d.c.Body
+}
+
+// isWebSocket reports whether the client asks to switch to WebSocket, the one protocol to
+// which the gateway switches. Behind another one, such as h2c, requests would pass that
+// nobody has looked at.
+func isWebSocket(r *h1.Request) bool {
+	return r.Method == http.MethodGet && strings.EqualFold(string(r.Upgrade()), "websocket")
 }
 
 // remember makes strings of what the exchange has as strings; none are made when the

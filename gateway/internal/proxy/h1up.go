@@ -27,30 +27,47 @@ func (e *Endpoint) attemptH1(x *Exchange) error {
 		if err != nil {
 			return &retryable{err} // nothing was sent
 		}
+		x.use(c)
 		err = e.ask(x, c)
-		if err != nil {
-			answered, left := c.Answered(), c.Abandoned()
-			c.Discard()
-			var body *bodyError
-			switch {
-			case errors.As(err, &body):
-				return err
-			case left:
-				return errClientLeft
-			case h1.Stale(err) && !fresh:
-				continue
-			case x.proxied, answered, errors.Is(err, errClientLeft):
-				return err
-			case x.whole && c.Reused() && h1.Idempotent(x.Request.Method) && !fresh && !errors.Is(err, h1.ErrTimeout):
-				continue // it was closed while it was not used: not the upstream's failure
-			case x.whole && h1.Idempotent(x.Request.Method):
-				return &retryable{err}
-			}
+		if err == nil {
+			return nil
+		}
+		x.broken = true
+		var body *bodyError
+		safe := x.whole && h1.Idempotent(x.Request.Method)
+		switch {
+		case x.proxied, c.Answered(), errors.Is(err, errClientLeft), errors.As(err, &body):
+			return err
+		case x.whole && c.Abandoned():
+			return errClientLeft
+		case h1.Stale(err) && !fresh:
+		case safe && c.Reused() && !fresh && !errors.Is(err, h1.ErrTimeout):
+			// It was closed while it was not used: not the upstream's failure.
+		case safe:
+			return &retryable{err}
+		default:
 			return err
 		}
-		c.Release()
-		return nil
 	}
+}
+
+// use makes c the connection of the exchange. It is given back when the exchange has
+// ended: until then the response's head is in its buffer.
+func (x *Exchange) use(c *h1.ClientConn) {
+	x.release()
+	x.conn, x.broken = c, false
+}
+
+// release gives the connection back.
+func (x *Exchange) release() {
+	switch {
+	case x.conn == nil:
+	case x.broken:
+		x.conn.Discard()
+	default:
+		x.conn.Release()
+	}
+	x.conn = nil
 }
 
 // ask sends the request on c, and passes on what is answered.
@@ -62,7 +79,7 @@ func (e *Endpoint) ask(x *Exchange, c *h1.ClientConn) error {
 	}
 	out := e.appendHead(h1.Buffer(), x)
 	out = append(out, x.body...)
-	err := c.Ask(out, !h1.Idempotent(x.Request.Method), e.o.Read)
+	err := c.Ask(out, e.o.Read)
 	h1.PutBuffer(out)
 	if err != nil {
 		return err
@@ -123,7 +140,7 @@ func (e *Endpoint) receive(x *Exchange, c *h1.ClientConn, upload *upload) error 
 		}
 	}
 	r := &c.Response
-	if r.Status == http.StatusSwitchingProtocols && (x.Request.Upgrade == "" || !r.Switches()) {
+	if r.Status == http.StatusSwitchingProtocols && (x.Request.Upgrade == "" || !r.SwitchesTo(x.Request.Upgrade)) {
 		return errSwitch
 	}
 	x.Timing.Head = x.Elapsed()
@@ -144,11 +161,15 @@ func (e *Endpoint) receive(x *Exchange, c *h1.ClientConn, upload *upload) error 
 	return x.relay(&c.Body)
 }
 
+// respond begins the answer with the head of the response.
+func (x *Exchange) respond() {
+	x.reply = h1.Reply{Status: x.Response.Status, Reason: x.Response.Reason, Fields: x.Response.Fields, Length: x.Response.Length}
+	x.down.respond(&x.reply)
+}
+
 // relay passes a response on.
 func (x *Exchange) relay(body Body) error {
-	x.down.respond(&h1.Reply{
-		Status: x.Response.Status, Reason: x.Response.Reason, Fields: x.Response.Fields, Length: x.Response.Length,
-	})
+	x.respond()
 	for {
 		p, err := body.Next()
 		if len(p) > 0 {
@@ -187,6 +208,9 @@ type upload struct {
 
 // stream sends a request whose body is still coming.
 func (e *Endpoint) stream(x *Exchange, c *h1.ClientConn) error {
+	if err := c.Begin(); err != nil {
+		return err
+	}
 	head := e.appendHead(h1.Buffer(), x)
 	err := c.Send(head, nil, e.o.Write)
 	h1.PutBuffer(head)
@@ -198,26 +222,39 @@ func (e *Endpoint) stream(x *Exchange, c *h1.ClientConn) error {
 		defer close(u.done)
 		u.err = e.send(x, c, u)
 	}()
-	err = e.receive(x, c, u)
-	select {
-	case <-u.done:
-	default:
+	err = e.download(x, c, u)
+	var body *bodyError
+	switch {
+	case err == nil && u.err != nil:
+		c.Abandon() // not to be used again
+	case err != nil && !x.proxied && errors.As(u.err, &body):
+		if errors.Is(body, h1.ErrBodyTooLarge) || isProtocol(body) {
+			return body
+		}
+		return errClientLeft
+	}
+	return err
+}
+
+// download is receive while the request's body is on its way. When it returns, nobody
+// reads that any more.
+func (e *Endpoint) download(x *Exchange, c *h1.ClientConn, u *upload) error {
+	defer func() {
+		select {
+		case <-u.done:
+			return
+		default:
+		}
 		// The answer came first, or never: nobody wants the rest.
 		if !u.taken.Load() {
 			x.down.stopBody()
 		}
 		c.Abandon()
 		<-u.done
-	}
-	var body *bodyError
-	if err != nil && !x.proxied && errors.As(u.err, &body) {
-		if errors.Is(body, h1.ErrBodyTooLarge) || isProtocol(body) {
-			return body
-		}
+	}()
+	err := e.receive(x, c, u)
+	if err != nil && c.Abandoned() {
 		return errClientLeft
-	}
-	if err == nil && u.err != nil {
-		c.Abandon() // not to be used again
 	}
 	return err
 }

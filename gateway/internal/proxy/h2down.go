@@ -63,15 +63,37 @@ var h2Downs = sync.Pool{New: func() any { return new(h2Down) }}
 
 // h2Down is the client's side of an exchange on HTTP/2.
 type h2Down struct {
-	x       Exchange
-	w       http.ResponseWriter
-	r       *http.Request
-	fields  h1.Fields
-	body    *readerBody
-	started bool
-	aborted bool
-	head    bool
-	unwatch func() bool
+	x        Exchange
+	w        http.ResponseWriter
+	r        *http.Request
+	fields   h1.Fields
+	body     *readerBody
+	started  bool
+	aborted  bool
+	head     bool
+	watching *watching
+	unwatch  func() bool
+}
+
+// watching is what is abandoned when the client leaves. The lock makes sure that it is
+// not when the exchange has gone on already.
+type watching struct {
+	mu sync.Mutex
+	a  h1.Abandoner
+}
+
+func (w *watching) left() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.a != nil {
+		w.a.Abandon()
+	}
+}
+
+func (w *watching) set(a h1.Abandoner) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.a = a
 }
 
 func (d *h2Down) serve(w http.ResponseWriter, r *http.Request) {
@@ -103,7 +125,7 @@ func (d *h2Down) take() {
 	x.wantsTrailers = d.fields.Get("Te") == "trailers"
 	d.fields.RemoveHopByHop()
 	d.fields.RemoveHost()
-	d.body = newReaderBody(r.Body)
+	d.body, d.watching = newReaderBody(r.Body), new(watching)
 	q := &x.Request
 	q.Method, q.Host, q.Path, q.Query = r.Method, r.Host, r.URL.EscapedPath(), r.URL.RawQuery
 	q.HasQuery = r.URL.RawQuery != "" || r.URL.ForceQuery
@@ -189,12 +211,13 @@ func (d *h2Down) buffered() ([]byte, bool) { return nil, d.r.ContentLength == 0 
 func (d *h2Down) stopBody() { _ = d.r.Body.Close() } // whoever reads is told
 
 func (d *h2Down) watch(a h1.Abandoner) {
+	d.watching.set(a)
 	if d.unwatch != nil {
 		d.unwatch()
 		d.unwatch = nil
 	}
 	if a != nil {
-		d.unwatch = context.AfterFunc(d.r.Context(), a.Abandon)
+		d.unwatch = context.AfterFunc(d.r.Context(), d.watching.left)
 	}
 }
 

@@ -130,7 +130,7 @@ func (w *handlerWriter) WriteHeader(status int) {
 	x.local.RemoveHopByHop()
 	x.Response = Response{Status: status, Fields: &x.local, Length: length}
 	x.filter()
-	x.down.respond(&h1.Reply{Status: x.Response.Status, Fields: x.Response.Fields, Length: x.Response.Length})
+	x.respond()
 }
 
 func addHeader(to *h1.Fields, from http.Header) {

@@ -666,3 +666,91 @@ func TestShutdownLetsExchangesEnd(t *testing.T) {
 		t.Errorf("Shutdown = %v", err)
 	}
 }
+
+// Behind h2c requests would pass that nobody has looked at.
+func TestOnlyWebSocketIsSwitchedTo(t *testing.T) {
+	t.Parallel()
+	for name, fields := range map[string][]string{
+		"h2c":       {"Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA"},
+		"TLS":       {"Connection: Upgrade", "Upgrade: TLS/1.0"},
+		"a list":    {"Connection: Upgrade", "Upgrade: websocket, h2c"},
+		"two":       {"Connection: Upgrade", "Upgrade: websocket", "Upgrade: h2c"},
+		"not named": {"Upgrade: websocket"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			up := newUpstream(t, answering(hello))
+			g := newGateway(t, proxy.Options{}, nil)
+			g.to(t, proxy.EndpointOptions{Address: up.address()}, nil)
+			c := g.dial(t)
+			c.send(lines(append([]string{"GET / HTTP/1.1", "Host: a"}, fields...)...))
+			if _, body := c.response("GET"); body != "hello" {
+				t.Errorf("answered %q", body)
+			}
+			if got := up.received(); strings.Contains(got, "Upgrade") || strings.Contains(got, "HTTP2-Settings") {
+				t.Errorf("the upstream was sent %q", got)
+			}
+		})
+	}
+}
+
+// What an upstream sends unasked is not the answer to the next request.
+func TestUnaskedBytesAreNotAnAnswer(t *testing.T) {
+	t.Parallel()
+	sent := make(chan struct{}, 1)
+	up := newUpstream(t, func(nc net.Conn, r *bufio.Reader) {
+		if _, err := http.ReadRequest(r); err != nil {
+			return
+		}
+		_, _ = io.WriteString(nc, hello)
+		<-sent
+		_, _ = io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+		sent <- struct{}{}
+		_, _ = io.Copy(io.Discard, r)
+	})
+	g := newGateway(t, proxy.Options{}, nil)
+	g.to(t, proxy.EndpointOptions{Address: up.address()}, nil)
+	c := g.dial(t)
+	for range 3 {
+		c.send(lines("GET / HTTP/1.1", "Host: a"))
+		if _, body := c.response("GET"); body != "hello" {
+			t.Fatalf("answered %q", body)
+		}
+		sent <- struct{}{}
+		<-sent
+	}
+	if n := up.conns.Load(); n != 3 {
+		t.Errorf("%d connections, want 3", n)
+	}
+}
+
+func TestMethodsThatDoNotPass(t *testing.T) {
+	t.Parallel()
+	up := newUpstream(t, answering(hello))
+	g := newGateway(t, proxy.Options{}, nil)
+	g.to(t, proxy.EndpointOptions{Address: up.address()}, nil)
+	c := g.dial(t)
+	c.send(lines("TRACE / HTTP/1.1", "Host: a", "Authorization: secret"))
+	if r, body := c.response("TRACE"); r.StatusCode != http.StatusMethodNotAllowed || strings.Contains(body, "secret") {
+		t.Errorf("answered %d %q", r.StatusCode, body)
+	}
+}
+
+// The log sees the response's fields, which are in the upstream connection's buffer.
+func TestTheLogSeesTheResponse(t *testing.T) {
+	t.Parallel()
+	up := newUpstream(t, answering("HTTP/1.1 200 OK\r\nX-Mark: mark\r\nContent-Length: 5\r\n\r\nhello"))
+	g := newGateway(t, proxy.Options{}, nil)
+	seen := make(chan string, 1)
+	g.to(t, proxy.EndpointOptions{Address: up.address()}, func(c *proxy.Chain) {
+		c.Log = []proxy.Log{logFunc(func(x *proxy.Exchange) { seen <- x.Response.Fields.Get("X-Mark") + " " + x.Request.Fields.Get("X-Ask") })}
+	})
+	c := g.dial(t)
+	for range 3 {
+		c.send(lines("GET / HTTP/1.1", "Host: a", "X-Ask: ask"))
+		c.response("GET")
+		if got := <-seen; got != "mark ask" {
+			t.Errorf("the log saw %q", got)
+		}
+	}
+}

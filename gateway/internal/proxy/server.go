@@ -88,6 +88,10 @@ func (s *Server) serve(x *Exchange) {
 	x.Target.Path, x.Target.Query, x.Target.HasQuery = x.Request.Path, x.Request.Query, x.Request.HasQuery
 	s.options.Trusted.locate(x)
 	x.Request.Scheme = x.requestScheme()
+	if x.Request.Method == http.MethodTrace || x.Request.Method == http.MethodConnect {
+		x.refuse(http.StatusMethodNotAllowed, "Method not allowed") // they would tell, or pass, too much
+		return
+	}
 	(*s.handler.Load()).Serve(x)
 	x.end()
 }
@@ -111,6 +115,7 @@ func (s *Server) recovered(x *Exchange) {
 	if v == nil {
 		return
 	}
+	x.broken = true
 	x.end()
 	x.down.abort()
 	if v == http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does

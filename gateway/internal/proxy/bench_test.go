@@ -1,0 +1,105 @@
+package proxy_test
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"runtime"
+	"testing"
+
+	"github.com/perdure/perdure/gateway/internal/proxy"
+)
+
+// exchanger sends one request after another through a gateway, and allocates nothing
+// itself.
+type exchanger struct {
+	client  net.Conn
+	request []byte
+	buf     []byte
+	want    int // bytes of the answer
+}
+
+func newExchanger(t testing.TB, o proxy.Options, request string) *exchanger {
+	up, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		nc, err := up.Accept()
+		if err != nil {
+			return
+		}
+		defer nc.Close()
+		buf, answer := make([]byte, 16<<10), []byte(hello)
+		for n := 0; ; {
+			k, err := nc.Read(buf[n:])
+			if err != nil {
+				return
+			}
+			n += k
+			if !bytes.Contains(buf[:n], []byte("\r\n\r\n")) {
+				continue
+			}
+			n = 0
+			if _, err := nc.Write(answer); err != nil {
+				return
+			}
+		}
+	}()
+	g := newGateway(t, o, nil)
+	g.to(t, proxy.EndpointOptions{Address: up.Addr().String()}, nil)
+	c := g.dial(t)
+	t.Cleanup(func() {
+		c.Close()
+		up.Close()
+	})
+	e := &exchanger{client: c.Conn, request: []byte(request), buf: make([]byte, 16<<10)}
+	c.send(request)
+	n, err := io.ReadAtLeast(c.Conn, e.buf, 40)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.want = n
+	return e
+}
+
+func (e *exchanger) exchange(t testing.TB) {
+	if _, err := e.client.Write(e.request); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(e.client, e.buf[:e.want]); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const plain = "GET /api/things?id=7 HTTP/1.1\r\nHost: example.com\r\nUser-Agent: test\r\nAccept: */*\r\nCookie: a=b\r\n\r\n"
+
+// On the plain path nothing is allocated for a request, whatever Kong's fields are.
+func TestNothingIsAllocated(t *testing.T) {
+	for name, o := range map[string]proxy.Options{"plain": {}, "with Kong's fields": {Headers: proxy.KongHeaders}} {
+		e := newExchanger(t, o, plain)
+		const n = 2000
+		for range 100 {
+			e.exchange(t)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range n {
+			e.exchange(t)
+		}
+		runtime.ReadMemStats(&after)
+		if each := float64(after.Mallocs-before.Mallocs) / n; each > 0.1 { // pools are emptied by the collector
+			t.Errorf("%s: %.2f allocations for each request, want none", name, each)
+		}
+	}
+}
+
+func BenchmarkExchange(b *testing.B) {
+	e := newExchanger(b, proxy.Options{Headers: proxy.KongHeaders}, plain)
+	b.ReportAllocs()
+	for b.Loop() {
+		e.exchange(b)
+	}
+}
