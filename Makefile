@@ -48,8 +48,9 @@ test: ## Everything: lint, all tests with the race detector, 20 kills, browser, 
 	@scripts/test.sh
 
 .PHONY: crash
-crash: ## Kill the file approver CRASH_KILLS times (default 200) and check that nothing is lost.
+crash: ## Kill the file approver and a vault, CRASH_KILLS times each (default 200), and check that nothing is lost.
 	@CRASH_KILLS=$(CRASH_KILLS) go run ./test/crash
+	@VAULT_KILLS=$(CRASH_KILLS) go test -count=1 -timeout 1h -run '^TestKill$$' -v ./test/vault
 
 .PHONY: soak
 soak: ## Send SOAK_EVENTS names (default 1000000) through the names example with three kills; all must be counted.
