@@ -38,6 +38,8 @@ type Program struct {
 	// Env is its environment besides that of this process, PERDURE_DATA and
 	// PERDURE_LISTEN.
 	Env []string
+	// Attributes start its process in another way, such as by another user; nil for the usual one.
+	Attributes *syscall.SysProcAttr
 
 	mu      sync.Mutex
 	process *exec.Cmd
@@ -72,6 +74,7 @@ func (p *Program) Start(ctx context.Context) error {
 	process, exited := exec.Command(p.Binary), make(chan struct{})
 	process.Env = append(os.Environ(), append(p.Env, "PERDURE_LISTEN=localhost:0", "PERDURE_DATA="+p.Data)...)
 	process.Stdout, process.Stderr = output{p}, output{p}
+	process.SysProcAttr = p.Attributes
 	p.mu.Lock()
 	p.output.Reset()
 	p.mu.Unlock()
@@ -125,6 +128,16 @@ func (p *Program) URL() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.url
+}
+
+// PID returns the id of the program's process; 0 while there is none.
+func (p *Program) PID() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.process == nil {
+		return 0
+	}
+	return p.process.Process.Pid
 }
 
 // Died waits until the program has died at a failpoint, that is, by SIGKILL. Another end
