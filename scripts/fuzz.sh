@@ -16,7 +16,7 @@ package() {
 	local directory=$1 binary
 	shift
 	binary=$(mktemp "$work/XXXXXX.test")
-	go test -c -fuzz=Fuzz -o "$binary" "./$directory"
+	go test -c -fuzz=Fuzz -vet=off -ldflags=-w -o "$binary" "./$directory"
 	cd "$directory"
 	for target in "$@"; do
 		local output
