@@ -59,6 +59,7 @@ type item struct {
 
 	now     form
 	pending *form // what it is if the operation was done that nobody answered
+	asked   deed  // that operation
 	backup  []byte
 	backed  []version
 }
@@ -75,7 +76,7 @@ func (i *item) change(next form, op, method, path string, body any) (a answer, a
 	a = i.do(op, method, path, body)
 	switch {
 	case a.err != nil:
-		i.pending = &next
+		i.pending, i.asked = &next, deed{op, i.kind, i.name}
 		return a, false
 	case a.status == 503: // others were faster: nothing was done
 	case !a.ok():
@@ -184,7 +185,13 @@ func (i *item) check() {
 	i.t.Helper()
 	before, pending := i.now, i.pending
 	there := i.whole()
-	if !before.matches(there) && (pending == nil || !pending.matches(there)) {
+	switch {
+	case before.matches(there) && pending != nil:
+		i.ledger.resolve(i.asked, false)
+	case before.matches(there):
+	case pending != nil && pending.matches(there):
+		i.ledger.resolve(i.asked, true)
+	default:
 		i.t.Errorf("%s %s is %v; it was %v, and may be %v", i.kind, i.name, there, before, pending)
 	}
 	i.now, i.pending = there, nil
