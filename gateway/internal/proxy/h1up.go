@@ -179,9 +179,9 @@ func (x *Exchange) relay(body Body) error {
 			}
 			x.Sent += int64(len(p))
 			if !body.Buffered() {
-				if err := x.down.flush(); err != nil {
+				if err := x.pass(body); err != nil {
 					x.down.abort()
-					return errClientLeft
+					return err
 				}
 			}
 		}
@@ -194,6 +194,24 @@ func (x *Exchange) relay(body Body) error {
 		}
 	}
 	if err := x.down.finish(body.Trailers()); err != nil {
+		return errClientLeft
+	}
+	return nil
+}
+
+// pass sends what has been written of the answer, and what is still to come of a large
+// body if the kernel can pass it on.
+func (x *Exchange) pass(body Body) error {
+	if down, ok := x.down.(*h1Down); ok {
+		if body, ok := body.(*h1.Body); ok {
+			n, err := down.c.Splice(body)
+			x.Sent += n
+			if n > 0 || err != nil {
+				return err
+			}
+		}
+	}
+	if err := x.down.flush(); err != nil {
 		return errClientLeft
 	}
 	return nil

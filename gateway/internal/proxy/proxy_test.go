@@ -754,3 +754,51 @@ func TestTheLogSeesTheResponse(t *testing.T) {
 		}
 	}
 }
+
+func TestLargeBodies(t *testing.T) {
+	t.Parallel()
+	const size = 3<<20 + 17
+	data := strings.Repeat("0123456789abcdef", size/16+1)[:size]
+	cut := make(chan struct{})
+	up := newUpstream(t, func(nc net.Conn, r *bufio.Reader) {
+		for {
+			request, err := http.ReadRequest(r)
+			if err != nil {
+				return
+			}
+			if _, err := fmt.Fprintf(nc, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", size); err != nil {
+				return
+			}
+			part := data
+			if request.URL.Path == "/cut" {
+				part = data[:size/2]
+			}
+			if _, err := io.WriteString(nc, part); err != nil || len(part) < size {
+				close(cut)
+				return
+			}
+		}
+	})
+	g := newGateway(t, proxy.Options{}, nil)
+	g.to(t, proxy.EndpointOptions{Address: up.address()}, nil)
+	c := g.dial(t)
+	for range 3 {
+		c.send(lines("GET / HTTP/1.1", "Host: a"))
+		if _, body := c.response("GET"); body != data {
+			t.Fatalf("answered %d bytes, want %d", len(body), size)
+		}
+	}
+	if n := up.conns.Load(); n != 1 {
+		t.Errorf("%d connections to the upstream, want 1", n)
+	}
+	c.send(lines("GET /cut HTTP/1.1", "Host: a"))
+	r, err := http.ReadResponse(c.r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if n, err := io.Copy(io.Discard, r.Body); err == nil || n > size/2 {
+		t.Errorf("read %d bytes of a body that was cut, %v", n, err)
+	}
+	<-cut
+}
