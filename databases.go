@@ -29,7 +29,7 @@ func (r *running) openDatabases() (err error) {
 	}, authority.Options{
 		Identity: r.managedIdentity, Workload: r.databaseWorkload,
 		Note: func(ctx context.Context, e authority.Entry) error {
-			return r.provider.Note(ctx, e.Kind, e.Identity, fmt.Sprintf("server %s, role %s: %s", e.Server, e.Role, e.Detail))
+			return r.provider.Note(ctx, e.Kind, e.Identity, describeEntry(&e))
 		},
 	})
 	if err != nil {
@@ -37,6 +37,18 @@ func (r *running) openDatabases() (err error) {
 	}
 	r.services = append(r.services, &databaseSweeper{r: r})
 	return nil
+}
+
+// describeEntry says in words what happened.
+func describeEntry(e *authority.Entry) string {
+	text := "server " + e.Server
+	if e.Role != "" {
+		text += ", role " + e.Role
+	}
+	if e.Detail != "" {
+		text += ": " + e.Detail
+	}
+	return text
 }
 
 // managedIdentity finds a managed identity by name; "self" is the app's own.

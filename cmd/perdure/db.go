@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,7 +27,7 @@ func (p *program) dbCommand() *cobra.Command {
 		Long: "A database server is registered by add, told whom to trust by trust, and gives an identity a role with just the rights that grant names.\n" +
 			"Programs log in with certificates that are good for minutes; there is no password anywhere.",
 	}
-	cmd.AddCommand(p.dbAdd(), p.dbList(), p.dbRemove(), p.dbTrust(), p.dbGrant(), p.dbGrants(), p.dbRevoke(),
+	cmd.AddCommand(p.dbAdd(), p.dbList(), p.dbRemove(), p.dbTrust(), p.dbInstall(), p.dbGrant(), p.dbGrants(), p.dbRevoke(),
 		p.dbLease(), p.dbLeases(), p.dbEndLease())
 	return cmd
 }
@@ -130,16 +133,28 @@ func (p *program) dbRemove() *cobra.Command {
 	}
 }
 
+// trusted is a trust together with the server it is of: what install needs.
+type trusted struct {
+	authority.Trust
+	Registered authority.Server `json:"registered"`
+}
+
 func (p *program) dbTrust() *cobra.Command {
 	var (
-		folder           string
+		folder, request  string
 		apply, installed bool
 		renew            bool
 	)
 	cmd := &cobra.Command{
 		Use: "trust NAME", Short: "Print, or apply, what a database server must know to let identities in and nobody else", Args: exactly(1),
-		Long: "Without --apply the files, settings and the lines of pg_hba.conf are printed. With it, on the server's own machine, they are put in place and the server reads them:\n" +
-			"its authority, what that has revoked, a certificate for the server, and a pg_hba.conf that knows certificates on network lines, and peer for the administrator on the socket.",
+		Long: `Without --apply the files, the settings and pg_hba.conf are printed. With it, on the server's own
+machine, they are put in place and the server reads them: its certificate authority, what that has
+revoked, a certificate for the server, and a pg_hba.conf that knows certificates on network lines,
+and peer for the administrator on the socket.
+
+pg_hba.conf is replaced as a whole: who came in by a line of the old one does not any more. The one
+that was there before the first time is kept beside it, as pg_hba.conf.before-perdure.`,
+		Example: "  perdure db trust main --apply --folder /var/lib/postgresql/15/main\n  perdure db trust main --folder /var/lib/postgresql/15/main --request perdure-server.csr --json > trust.json",
 		RunE: runs(func(ctx context.Context, args []string) error {
 			path := at("servers", args[0], "trust")
 			switch {
@@ -147,50 +162,99 @@ func (p *program) dbTrust() *cobra.Command {
 				if err := p.database(ctx, http.MethodPost, at("servers", args[0], "authority"), nil, nil, nil); err != nil {
 					return err
 				}
-				return p.done("%s has a new certificate authority beside the old one; apply it: perdure db trust %s --apply", args[0], args[0])
-			case apply || installed:
-				q := authority.TrustRequest{Folder: folder, Apply: apply, Installed: installed}
-				if err := p.database(ctx, http.MethodPost, path, nil, q, nil); err != nil {
+				return p.done("%s has a new certificate authority beside the old one; put its settings in place again: perdure db trust %s --apply", args[0], args[0])
+			case installed:
+				if err := p.database(ctx, http.MethodPost, path, nil, authority.TrustRequest{Folder: folder, Installed: true}, nil); err != nil {
 					return err
 				}
+				return p.done("%s is taken to let identities in by certificate.", args[0])
+			case apply:
+				if err := p.database(ctx, http.MethodPost, path, nil, authority.TrustRequest{Folder: folder, Apply: true}, nil); err != nil {
+					return err
+				}
+				p.hint("Its pg_hba.conf was replaced; the one of before the first time is beside it, as pg_hba.conf.before-perdure.")
 				return p.done("%s lets identities in by certificate, and nobody by password.", args[0])
 			}
-			var t authority.Trust
-			var query url.Values
-			if folder != "" {
-				query = url.Values{"folder": {folder}}
-			}
-			if err := p.database(ctx, http.MethodGet, path, query, nil, &t); err != nil {
+			t, err := p.trust(ctx, args[0], folder, request)
+			if err != nil {
 				return err
 			}
-			return p.show(t, func() { p.sayTrust(&t) })
+			return p.show(t, func() {
+				p.lines(t.String())
+				if request == "" {
+					p.hint("Next, with the request of step 1: perdure db trust %s --folder %s --request FILE", args[0], t.Folder)
+				} else {
+					p.hint("When all is in place: perdure db trust %s --installed", args[0])
+				}
+			})
 		}),
 	}
 	f := cmd.Flags()
 	f.StringVar(&folder, "folder", "", "folder of the server that the files are put in, as an absolute path; by default where they were put before")
+	f.StringVar(&request, "request", "", "file with a certificate request by the server's key, in PEM: then its certificate is among the files")
 	f.BoolVar(&apply, "apply", false, "put all in place, on this machine, and let the server read it")
-	f.BoolVar(&installed, "installed", false, "say that all was put in place by hand")
+	f.BoolVar(&installed, "installed", false, "say that all was put in place by hand; --folder then is where the app can write the list of revoked certificates, if it can")
 	f.BoolVar(&renew, "renew-authority", false, "make a successor of the server's certificate authority; both count until the old one ends")
-	cmd.MarkFlagsMutuallyExclusive("apply", "installed", "renew-authority")
+	cmd.MarkFlagsMutuallyExclusive("apply", "installed", "renew-authority", "request")
 	return cmd
 }
 
-// sayTrust prints what is to be done by hand.
-func (p *program) sayTrust(t *authority.Trust) {
-	for _, f := range t.Files {
-		p.say("# file %s/%s, mode %04o", t.Folder, f.Name, f.Mode)
-		p.say("%s", strings.TrimSuffix(f.Content, "\n"))
+// trust asks for what a server must know, with its certificate if a file has a request for it.
+func (p *program) trust(ctx context.Context, server, folder, request string) (*trusted, error) {
+	var t trusted
+	if err := p.database(ctx, http.MethodGet, at("servers", server), nil, nil, &t.Registered); err != nil {
+		return nil, err
 	}
-	p.say("# postgresql.conf")
-	for _, s := range t.Settings {
-		p.say("%s = '%s'", s.Name, strings.ReplaceAll(s.Value, "'", "''"))
+	path := at("servers", server, "trust")
+	if request == "" {
+		var query url.Values
+		if folder != "" {
+			query = url.Values{"folder": {folder}}
+		}
+		return &t, p.database(ctx, http.MethodGet, path, query, nil, &t.Trust)
 	}
-	p.say("# pg_hba.conf, the whole of it")
-	for _, line := range t.HBA {
-		p.say("%s", line)
+	text, err := p.readIn(request, authority.MaxRequest)
+	if err != nil {
+		return nil, err
 	}
-	p.say("# statements, once, by the administrator")
-	for _, s := range t.Statements {
-		p.say("%s;", strings.TrimSuffix(s, ";"))
+	if folder == "" {
+		folder = t.Registered.Folder
 	}
+	return &t, p.database(ctx, http.MethodPost, path, nil, authority.TrustRequest{Folder: folder, Request: string(text)}, &t.Trust)
+}
+
+// maxTrust bounds what trust has printed, in bytes: most of it is the list of revoked certificates.
+const maxTrust = 16 << 20
+
+func (p *program) dbInstall() *cobra.Command {
+	var admin string
+	cmd := &cobra.Command{
+		Use: "install FILE", Short: "Put in place, where the database server is, what trust --request --json has printed", Args: exactly(1),
+		Long: `It needs no app: it is for a server on another machine, or one whose folder the app cannot write. It
+runs as the Unix user of the server, who can write the folder. As trust --apply does, it replaces
+pg_hba.conf and keeps the one that was there before the first time.`,
+		Example: "  sudo -u postgres perdure db install trust.json --admin \"host=/var/run/postgresql user=postgres\"",
+		RunE: runs(func(ctx context.Context, args []string) error {
+			text, err := p.readIn(args[0], maxTrust)
+			if err != nil {
+				return err
+			}
+			var t trusted
+			if err := json.Unmarshal(text, &t); err != nil {
+				return fmt.Errorf("%s is not what trust --json prints: %w", args[0], err)
+			}
+			if !slices.ContainsFunc(t.Files, func(f authority.File) bool { return f.Name == authority.FileCertificate }) {
+				return errors.New("there is no certificate of the server in it: print it with --request")
+			}
+			t.Registered.Admin = admin
+			if err := authority.Install(ctx, &t.Registered, &t.Trust); err != nil {
+				return err
+			}
+			p.hint("Next, where the app is: perdure db trust %s --installed", t.Server)
+			return p.done("%s lets identities in by certificate, and nobody by password.", t.Server)
+		}),
+	}
+	cmd.Flags().StringVar(&admin, "admin", "", "connection string of the server's administrator, by a socket and without a password")
+	_ = cmd.MarkFlagRequired("admin") // there is such a flag
+	return cmd
 }

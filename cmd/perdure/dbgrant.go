@@ -73,7 +73,7 @@ func (p *program) dbGrant() *cobra.Command {
 				if err := p.database(ctx, http.MethodPost, path, nil, q, &s); err != nil {
 					return err
 				}
-				return p.show(s, func() { p.say("%s", strings.TrimSuffix(s.SQL, "\n")) })
+				return p.show(s, func() { p.lines(s.SQL) })
 			}
 			var m authority.Member
 			if err := p.database(ctx, http.MethodPost, path, nil, q, &m); err != nil {
@@ -137,7 +137,12 @@ func (p *program) dbRevoke() *cobra.Command {
 				if err := p.database(ctx, http.MethodDelete, path, url.Values{"print": {"true"}}, nil, &s); err != nil {
 					return err
 				}
-				return p.show(s, func() { p.say("%s", strings.TrimSuffix(s.SQL, "\n")) })
+				return p.show(s, func() {
+					p.lines(s.SQL)
+					if s.Revocation != nil && !s.Revocation.Installed {
+						p.hint("The list of revoked certificates goes with it, to where ssl_crl_file is: perdure db trust %s prints it.", name)
+					}
+				})
 			case database != "":
 				err = p.database(ctx, http.MethodDelete, path, url.Values{"database": {database}}, nil, &done)
 			default:
@@ -149,8 +154,8 @@ func (p *program) dbRevoke() *cobra.Command {
 			return p.show(done, func() {
 				p.say("%d certificates that could have been used are revoked.", done.Certificates)
 				if !done.Installed && done.List != "" {
-					p.say("# put this where ssl_crl_file is, and reload the server:")
-					p.say("%s", strings.TrimSuffix(done.List, "\n"))
+					p.hint("This is to be put where ssl_crl_file is, and the server reloaded; until then it lets in who has them.")
+					p.lines(done.List)
 				}
 			})
 		}),

@@ -34,6 +34,7 @@ func TestMain(m *testing.M) {
 		"keeper":  keeper,
 		"chained": chained,
 		"signin":  signIn,
+		"query":   query,
 	})
 }
 
@@ -134,6 +135,14 @@ func editor() {
 
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	params := scripts(t)
+	params.Dir = "testdata/script"
+	testscript.Run(t, params)
+}
+
+// scripts returns how scripts run, with variables of the environment beside those that all have.
+func scripts(t *testing.T, variables ...string) testscript.Params {
+	t.Helper()
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
@@ -143,14 +152,14 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	goCache, modCache, _ := strings.Cut(strings.TrimSpace(string(environment)), "\n")
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+	return testscript.Params{
 		RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, "ROOT="+root, "GOCACHE="+goCache, "GOMODCACHE="+modCache,
 				// What the module needs is there; nothing is fetched.
 				"GOPROXY=off", "GOFLAGS=-buildvcs=false", "GOWORK=off", "GOTOOLCHAIN=local",
 				"PERDURE_DATA="+filepath.Join(e.WorkDir, "data"), "PERDURE_LISTEN=localhost:0")
+			e.Vars = append(e.Vars, variables...)
 			return nil
 		},
 		Condition: func(condition string) (bool, error) {
@@ -163,7 +172,7 @@ func TestScripts(t *testing.T) {
 			"await": await,
 			"setid": setID,
 		},
-	})
+	}
 }
 
 // await waits until a file is there, or has a text in it, or until an app runs on a data
