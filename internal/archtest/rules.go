@@ -160,6 +160,7 @@ var rules = ruleset{
 				"gateway/internal/load",
 				"gateway/internal/manifest",
 				"gateway/internal/proxy",
+				"gateway/internal/router",
 				"identity",
 				"identity/internal/checks",
 				"identity/internal/directory",
@@ -249,6 +250,8 @@ var rules = ruleset{
 
 	beside: []beside{
 		{"gateway/internal/proxy", "gateway/internal/h1", "HTTP/1.1 of both sides of an exchange"},
+		{"gateway/internal/router", "gateway/internal/entity", "the routes are Kong's"},
+		{"gateway/internal/router", "gateway/internal/h1", "a route may depend on header fields, as they were parsed"},
 		{"identity", "identity/internal/directory", "the parts of the provider share what it knows"},
 		{"identity", "identity/internal/oidc", "the provider wires its parts"},
 		{"identity", "identity/internal/people", "the provider wires its parts"},
