@@ -52,6 +52,10 @@ func (c *Chain) Serve(x *Exchange) {
 		}
 	}
 	x.Timing.Access = x.Elapsed()
+	if x.DryRun {
+		c.choose(x)
+		return
+	}
 	if !x.answered {
 		x.forward()
 	}
@@ -63,6 +67,21 @@ func (c *Chain) Serve(x *Exchange) {
 	for _, l := range c.Log {
 		l.Log(x)
 	}
+}
+
+// choose finds the endpoint to which a dry run would have gone.
+func (c *Chain) choose(x *Exchange) {
+	if x.answered {
+		return
+	}
+	e, err := c.Balancer.Pick(x)
+	if err != nil {
+		x.Err = err
+		x.fail(err)
+		return
+	}
+	x.Endpoint = e
+	c.Balancer.Done(x, e, nil)
 }
 
 // filter runs the filters over the head of the response.

@@ -103,6 +103,15 @@ func NewEndpoint(o EndpointOptions) *Endpoint {
 // Address returns the address of the endpoint, "" of one in this process.
 func (e *Endpoint) Address() string { return e.o.Address }
 
+// Conns returns how many connections there are to an HTTP/1.1 upstream, and how many of
+// them are not in use; 0 of other endpoints.
+func (e *Endpoint) Conns() (open, idle int) {
+	if e.pool == nil {
+		return 0, 0
+	}
+	return e.pool.Stats()
+}
+
 // Pick implements Balancer.
 func (e *Endpoint) Pick(*Exchange) (*Endpoint, error) { return e, nil }
 

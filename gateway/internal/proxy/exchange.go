@@ -128,6 +128,8 @@ type Exchange struct {
 	// Sent is how many bytes of the response's body were given to the client.
 	Sent int64
 
+	// DryRun says that the request was not sent by anybody, and must not be counted.
+	DryRun bool
 	// Explain says that notes are wanted.
 	Explain bool
 	// Notes are the reasons given so far.

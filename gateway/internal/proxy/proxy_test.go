@@ -802,3 +802,37 @@ func TestLargeBodies(t *testing.T) {
 	}
 	<-cut
 }
+
+func TestDryRun(t *testing.T) {
+	t.Parallel()
+	up := newUpstream(t, answering(hello))
+	g := newGateway(t, proxy.Options{Trusted: proxy.TrustedProxies{netip.MustParsePrefix("10.0.0.0/8")}}, nil)
+	e := g.to(t, proxy.EndpointOptions{Address: up.address()}, func(c *proxy.Chain) {
+		c.Access = []proxy.Access{accessFunc(func(x *proxy.Exchange) {
+			x.Note("test", x.Request.Method+" "+x.Request.Scheme+" "+x.Request.Host+" "+x.Request.Path+" "+x.Client.String())
+			if x.Request.Fields.Has("Authorization") {
+				x.Note("test", "there is a token")
+				return
+			}
+			x.AnswerMessage(http.StatusUnauthorized, "Unauthorized")
+		})}
+		c.Log = []proxy.Log{logFunc(func(*proxy.Exchange) { t.Error("a dry run is logged") })}
+	})
+	r, err := http.NewRequest(http.MethodGet, "http://example.com/a%2Fb?c", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("X-Forwarded-For", "1.2.3.4")
+	r.Header.Set("X-Forwarded-Proto", "https")
+	x := g.DryRun(t.Context(), r, netip.MustParseAddr("10.1.1.1"))
+	if x.Response.Status != http.StatusUnauthorized || len(x.Notes) != 1 || x.Notes[0].Reason != "GET https example.com /a%2Fb 1.2.3.4" {
+		t.Errorf("status %d, notes %v", x.Response.Status, x.Notes)
+	}
+	r.Header.Set("Authorization", "Bearer x")
+	if x := g.DryRun(t.Context(), r, netip.MustParseAddr("10.1.1.1")); x.Endpoint != e || len(x.Notes) != 2 || x.Answered() {
+		t.Errorf("endpoint %v, notes %v", x.Endpoint, x.Notes)
+	}
+	if n := up.conns.Load(); n != 0 {
+		t.Error("the upstream was asked")
+	}
+}

@@ -168,6 +168,18 @@ func TestUpstreamsThatDieAndReturn(t *testing.T) {
 	}
 	close(done)
 	clients.Wait()
+	for _, e := range endpoints { // every connection was given back
+		for deadline := time.Now().Add(10 * time.Second); ; <-time.After(time.Millisecond) {
+			open, idle := e.Conns()
+			if open == idle {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Errorf("%d connections are open, %d idle", open, idle)
+				break
+			}
+		}
+	}
 	t.Logf("%d right, %d failed", right.Load(), failed.Load())
 	if right.Load() == 0 {
 		t.Error("nothing was answered")
