@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/perdure/perdure/pgidentity/authority"
 )
 
@@ -44,7 +46,7 @@ func on(t *testing.T, parts ...part) {
 }
 
 func TestOnPostgreSQL(t *testing.T) {
-	on(t, part{"rights", testRights}, part{"no way in", testNoWayIn}, part{"revocation", testRevocation}, part{"changed rights", testChangedRights},
+	on(t, part{"rights", testRights}, part{"no way in", testNoWayIn}, part{"revocation", testRevocation}, part{"changed rights", testChangedRights}, part{"what is left behind", testLeftBehind},
 		part{"foreign role", testForeignRole}, part{"ed25519", testEd25519}, part{"printed", testPrinted})
 }
 
@@ -285,6 +287,62 @@ func testChangedRights(t *testing.T, d *database) {
 	if got := d.cluster.Query(t, "orders", "SELECT relname::text FROM pg_class WHERE relname IN ('made', 'own') ORDER BY 1"); len(got) != 2 {
 		t.Errorf("what it made is gone: %q", got)
 	}
+}
+
+// Functions that run as their owner must not become the administrator's, whatever is done with the rights of who made them.
+func testLeftBehind(t *testing.T, d *database) {
+	const body = "() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT current_user::text'"
+	runsAs := func(conn *pgx.Conn, function string) string {
+		t.Helper()
+		var who string
+		if err := conn.QueryRow(t.Context(), "SELECT "+function+"()").Scan(&who); err != nil {
+			return ""
+		}
+		if super := d.cluster.Query(t, "postgres", "SELECT rolsuper::text FROM pg_roles WHERE rolname = '"+who+"'"); len(super) != 1 || super[0] != "false" {
+			t.Errorf("the function %s runs as %s: superuser %q", function, who, super)
+		}
+		return who
+	}
+	// Rights that are given again end no session: its temporary functions are there still.
+	d.grant(t, "writer", authority.Writer)
+	writer := d.login(t, "writer").must(t, d, "orders")
+	try(t, writer, "CREATE FUNCTION pg_temp.who"+body, true)
+	if who := runsAs(writer, "pg_temp.who"); who != "writer" {
+		t.Errorf("before: %q", who)
+	}
+	d.grant(t, "writer", authority.Writer)
+	runsAs(writer, "pg_temp.who")
+
+	// Who loses ddl has made a function as itself, not as the role that all with ddl share.
+	d.grant(t, "app", authority.DDL)
+	ddl := d.login(t, "app").must(t, d, "orders")
+	try(t, ddl, "SET ROLE NONE", true)
+	try(t, ddl, "CREATE FUNCTION public.who"+body, true)
+	d.grant(t, "app", authority.Reader)
+	if who := runsAs(d.login(t, "app").must(t, d, "orders"), "public.who"); who == "" {
+		t.Error("the function cannot be called any more")
+	}
+	d.cluster.Exec(t, "orders", "DROP FUNCTION public.who()")
+
+	// Nor when a change that broke off is finished.
+	d.grant(t, "app", authority.DDL)
+	ddl = d.login(t, "app").must(t, d, "orders")
+	try(t, ddl, "SET ROLE NONE", true)
+	try(t, ddl, "CREATE FUNCTION public.who"+body, true)
+	d.SetFault(func(step string) error {
+		if step == "grant noted" {
+			return errors.New("a crash")
+		}
+		return nil
+	})
+	_, err := d.Grant(t.Context(), server, "id-of-app", "app", authority.Grant{Database: "orders", Access: authority.DDL})
+	if err == nil {
+		t.Error("there was no crash")
+	}
+	d.SetFault(func(string) error { return nil })
+	d.sweep(t, 1)
+	runsAs(d.login(t, "app").must(t, d, "orders"), "public.who")
+	d.cluster.Exec(t, "orders", "DROP FUNCTION public.who()")
 }
 
 func testForeignRole(t *testing.T, d *database) {

@@ -16,6 +16,8 @@ const (
 	// Group is the role that all roles of identities and leases belong to: pg_hba.conf lets its members in, and nobody
 	// else. So a certificate cannot make somebody the administrator.
 	Group = "perdure_identities"
+	// heirRole owns what roles leave behind that lose their rights.
+	heirRole = "perdure_left"
 	// reserved is how the names begin that roles of identities do not have.
 	reserved = "perdure_"
 )

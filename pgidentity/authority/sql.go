@@ -52,10 +52,22 @@ END`, literal(name), ident(name), literal(comment), attributes, foreignRole))
 
 // prepareStatements are what a server needs once.
 func prepareStatements() []string {
-	return []string{ensureRole(Group, groupComment, "NOLOGIN")}
+	return []string{ensureRole(Group, groupComment, "NOLOGIN"), ensureRole(heirRole, heirComment, "NOLOGIN")}
 }
 
-const groupComment = "perdure: may come in by certificate"
+const (
+	groupComment = "perdure: may come in by certificate"
+	heirComment  = "perdure: owns what others have left, and may do nothing"
+)
+
+// heir is who gets what a role owns that loses the rights of a grant. It is never the administrator: among it may be functions that
+// run as their owner (SECURITY DEFINER), also temporary ones, and views, and who made them could go on calling them.
+func heir(g Grant) string {
+	if g.Access == DDL { // who may change it
+		return ident(ownerRole(g.Database, g.Schemas[0]))
+	}
+	return ident(heirRole)
+}
 
 // closeStatements take from everybody what PostgreSQL gives to everybody in a database; to be run in it.
 func closeStatements(database string) []string {
@@ -137,15 +149,11 @@ func unquote(quoted string, names ...string) string {
 	return names[slices.IndexFunc(names, func(name string) bool { return ident(name) == quoted })]
 }
 
-// takeStatements take a role's rights in a database away; to be run there. What it owns goes to who may change it, or to the
-// administrator.
+// takeStatements take a role's rights in a database away; to be run there. What it owns goes to its heir.
 func takeStatements(name string, g Grant) []string {
-	heir := "CURRENT_USER"
-	if g.Access == DDL {
-		heir = ident(ownerRole(g.Database, g.Schemas[0]))
-	}
 	return []string{
-		fmt.Sprintf("REASSIGN OWNED BY %s TO %s", ident(name), heir),
+		ensureRole(heirRole, heirComment, "NOLOGIN"),
+		fmt.Sprintf("REASSIGN OWNED BY %s TO %s", ident(name), heir(g)),
 		fmt.Sprintf("DROP OWNED BY %s", ident(name)),
 		block(fmt.Sprintf(`DECLARE owner name; BEGIN
   FOR owner IN SELECT g.rolname FROM pg_catalog.pg_auth_members m
@@ -184,11 +192,10 @@ func endSessions(name, database string) string {
 
 // dropInside takes the rights of a role in a database away, if it is Perdure's; to be run there.
 func dropInside(r role, g Grant) []string {
-	heir := "CURRENT_USER"
-	if g.Access == DDL {
-		heir = ident(ownerRole(g.Database, g.Schemas[0]))
+	return []string{
+		ensureRole(heirRole, heirComment, "NOLOGIN"),
+		ifOurs(r, fmt.Sprintf("REASSIGN OWNED BY %s TO %s", ident(r.name), heir(g)), fmt.Sprintf("DROP OWNED BY %s", ident(r.name))),
 	}
-	return []string{ifOurs(r, fmt.Sprintf("REASSIGN OWNED BY %s TO %s", ident(r.name), heir), fmt.Sprintf("DROP OWNED BY %s", ident(r.name)))}
 }
 
 // dropStatements remove a role.
