@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -32,7 +33,14 @@ var workloads = map[string]workload{
 			"Content-Length: 50\r\n\r\n" + answer,
 		status: 200, body: answer,
 	},
+	"gateway-large": {
+		request: "GET /large HTTP/1.1\r\nHost: example.com\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n",
+		status:  200, body: large,
+	},
 }
+
+// large is a body of 1 MiB.
+var large = strings.Repeat("0123456789abcdef", 1<<16)
 
 // load sends requests on conns connections, on each one after another, and checks each answer. It returns how long each
 // took.
@@ -70,8 +78,8 @@ func sender(ctx context.Context, address string, w workload) ([]time.Duration, e
 	}
 	request := []byte(w.request)
 	status := []byte("HTTP/1.1 " + strconv.Itoa(w.status) + " ")
-	buf := make([]byte, 16<<10)
-	samples := make([]time.Duration, 0, 1<<16)
+	buf := make([]byte, len(w.body)+16<<10)
+	samples := make([]time.Duration, 0, 1<<12)
 	for ctx.Err() == nil {
 		began := time.Now()
 		if _, err := conn.Write(request); err != nil {
@@ -105,7 +113,7 @@ func sender(ctx context.Context, address string, w workload) ([]time.Duration, e
 
 // complete reports whether a whole answer has come, and whether it is the right one.
 func complete(got, status []byte, body string) (bool, error) {
-	head := bytes.Index(got, []byte("\r\n\r\n"))
+	head := bytes.Index(got[:min(len(got), 8<<10)], []byte("\r\n\r\n"))
 	if head < 0 {
 		return false, nil
 	}

@@ -134,6 +134,10 @@ func fastProxy(address, upstream string) error {
 func goUpstream(address string) error {
 	server := &fasthttp.Server{Handler: func(ctx *fasthttp.RequestCtx) {
 		ctx.SetContentType("application/json")
+		if string(ctx.Path()) == "/large" {
+			ctx.SetBodyString(large)
+			return
+		}
 		ctx.SetBodyString(answer)
 	}}
 	return server.ListenAndServe(address)
@@ -147,7 +151,14 @@ func startUpstream(ctx context.Context, dir string) (*process, error) {
 	}
 	var command *exec.Cmd
 	if _, err := exec.LookPath("nginx"); err == nil {
+		if err := os.WriteFile(filepath.Join(dir, "large"), []byte(large), 0o644); err != nil {
+			return nil, err
+		}
+		if err := os.Chmod(dir, 0o755); err != nil { // its worker is another user
+			return nil, err
+		}
 		command, err = nginxCommand(dir, "upstream", `keepalive_requests 1000000000; server { listen `+address+` backlog=4096;
+			location /large { root `+dir+`; }
 			location / { default_type application/json; return 200 '`+answer+`'; } }`)
 		if err != nil {
 			return nil, err
