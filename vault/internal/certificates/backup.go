@@ -63,13 +63,14 @@ func (s *Service) Backup(ctx context.Context, by model.Caller, id model.ID) (bac
 }
 
 // Restore makes the certificate of a backup with its key and secret, under its own name. The right is model.OpRestore, for that
-// name. ErrExists when something has the name.
+// name, and model.OpSetIssuers as for Create. ErrExists when something has the name.
 func (s *Service) Restore(ctx context.Context, by model.Caller, vault string, backup []byte) (out *model.Certificate, err error) {
 	b, name, err := decodeBackup(backup)
 	if err != nil {
 		return nil, err
 	}
-	err = s.do(ctx, by, model.OpRestore, model.ID{Vault: vault, Name: name}, func(ctx context.Context, id model.ID, o *model.Operation) error {
+	var delegates *model.Policy // what the right was asked for
+	restore := func(ctx context.Context, id model.ID, o *model.Operation) error {
 		var v *items.Version
 		err := each(id, func(id model.ID) error {
 			restored, err := s.store.Restore(ctx, vault, id.Kind, *b.part(id.Kind))
@@ -87,9 +88,19 @@ func (s *Service) Restore(ctx context.Context, by model.Caller, vault string, ba
 			return err
 		}
 		o.ID = v.ID
-		out, err = s.again(ctx, v)
-		return err
-	})
+		if out, err = s.again(ctx, v); err != nil {
+			return err
+		}
+		// An issuer of this vault signs the next version, whatever one of that name was where the backup comes from.
+		if p := out.Policy; delegates == nil && delegation(p) {
+			delegates = p
+			return errPrepare
+		}
+		return nil
+	}
+	id := model.ID{Vault: vault, Name: name}
+	err = s.prepared(ctx, func() error { return s.do(ctx, by, model.OpRestore, id, restore) },
+		func() error { return s.mayDelegate(ctx, by, id, delegates) })
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package certificates
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/x509"
@@ -135,7 +136,7 @@ func (s *Service) keyFor(ctx context.Context, m *making, id model.ID, old *items
 			return nil, err
 		}
 		if key.Spec() == spec {
-			return key, nil
+			return key, s.mayReuse(ctx, id, p)
 		}
 	}
 	if m.key != nil && m.key.Spec() == spec {
@@ -147,6 +148,43 @@ func (s *Service) keyFor(ctx context.Context, m *making, id model.ID, old *items
 	}
 	err = m.generate()
 	return m.key, err
+}
+
+// mayReuse reports why the key of a version must not be that of the next one: a key that was made to stay in the vault would leave it
+// in the secret of the next version, and that of an authority would sign what its users ask for (see keyOps), or the other way round.
+func (s *Service) mayReuse(ctx context.Context, id model.ID, p *model.Policy) error {
+	const field = "policy.key_props.reuse_key"
+	v, err := s.store.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	t, err := textOf(v)
+	if err != nil {
+		return err
+	}
+	cert, _, err := t.parse()
+	if err != nil {
+		return err
+	}
+	if cert.IsCA != pki.IsAuthority(p) {
+		return invalid(field, "the key of an authority is not used again for something else, nor another one for an authority")
+	}
+	if !p.Key.Exportable {
+		return nil
+	}
+	secret, err := s.store.Get(ctx, of(id, model.Secrets))
+	if err != nil {
+		return err
+	}
+	plain, err := s.store.Open(ctx, secret)
+	if err != nil {
+		return err
+	}
+	defer clear(plain)
+	if secret.ContentType == pki.TypePEM && !bytes.Contains(plain, []byte("PRIVATE KEY-----")) { // add leaves it out
+		return invalid(field, "the key of the version before cannot be exported, and so is not used again by a policy that lets it be")
+	}
+	return nil
 }
 
 // sign has a certificate signed by itself or by an authority of the vault.

@@ -98,6 +98,39 @@ func TestKinds(t *testing.T) {
 	}
 }
 
+// A policy cannot take out of the vault what was made to stay there, nor make the key of an authority one for everything.
+func TestReuseIsNoWayAround(t *testing.T) {
+	t.Parallel()
+	kept := func(p *model.Policy) { p.Key.Exportable = false }
+	again := func(p *model.Policy) { p.Key.Reuse = true }
+	for name, c := range map[string]struct {
+		first, next *model.Policy
+		good        bool
+	}{
+		"exported":       {policy("CN=a", kept), policy("CN=a", again), false},
+		"kept":           {policy("CN=a", kept), policy("CN=a", kept, again), true},
+		"kept from now":  {policy("CN=a"), policy("CN=a", kept, again), true},
+		"authority kept": {policy("CN=a", authority, kept), policy("CN=a", authority, again), false},
+		"authority":      {policy("CN=a", authority), policy("CN=a", authority, again), true},
+		"no authority":   {policy("CN=a", authority), policy("CN=a", again), false},
+		"to authority":   {policy("CN=a"), policy("CN=a", authority, again), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.create(t, "a", c.first)
+			_, err := w.Create(ctx, model.Operator, cert("a"), model.CreateCertificate{Policy: c.next})
+			if c.good && err != nil || !c.good && field(err) != "policy.key_props.reuse_key" {
+				t.Error(err)
+			}
+			_, err = w.Create(ctx, model.Operator, cert("a"), model.CreateCertificate{Policy: func() *model.Policy { p := *c.next; p.Issuer.Name = "Unknown"; return &p }()})
+			if c.good && err != nil || !c.good && field(err) != "policy.key_props.reuse_key" {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestReuseKey(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

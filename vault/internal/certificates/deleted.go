@@ -2,6 +2,7 @@ package certificates
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/perdure/perdure/vault/internal/items"
 	"github.com/perdure/perdure/vault/internal/model"
@@ -84,6 +85,9 @@ func (s *Service) GetDeleted(ctx context.Context, by model.Caller, id model.ID) 
 func (s *Service) Recover(ctx context.Context, by model.Caller, id model.ID) (out *model.Certificate, err error) {
 	id.Version = ""
 	err = s.do(ctx, by, model.OpRecover, id, func(ctx context.Context, id model.ID, o *model.Operation) error {
+		if err := s.checkWhole(ctx, id); err != nil {
+			return err
+		}
 		v, err := s.store.Recover(ctx, id)
 		if err != nil {
 			return err
@@ -117,6 +121,28 @@ func (s *Service) again(ctx context.Context, v *items.Version) (*model.Certifica
 func (s *Service) Purge(ctx context.Context, by model.Caller, id model.ID) error {
 	id.Version = ""
 	return s.do(ctx, by, model.OpPurge, id, func(ctx context.Context, id model.ID, _ *model.Operation) error {
+		if err := s.checkWhole(ctx, id); err != nil {
+			return err
+		}
 		return each(id, func(id model.ID) error { return s.store.Purge(ctx, id) })
 	})
+}
+
+// checkWhole reports that another deleted key or secret is in the way, where names are used again: what is recovered and purged
+// is what was deleted last.
+func (s *Service) checkWhole(ctx context.Context, id model.ID) error {
+	c, err := s.store.DeletedItem(ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, kind := range []model.Kind{model.Keys, model.Secrets} {
+		other, err := s.store.DeletedItem(ctx, of(id, kind))
+		if err != nil {
+			return err
+		}
+		if !other.Managed || other.Current != c.Current {
+			return fmt.Errorf("deleted %q is no certificate's, and was deleted after that of the certificate: recover or purge it first: %w", of(id, kind).String(), model.ErrExists)
+		}
+	}
+	return nil
 }

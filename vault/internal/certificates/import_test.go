@@ -181,3 +181,54 @@ func FuzzRestore(f *testing.F) {
 		}
 	})
 }
+
+// A policy that makes an authority below an issuer of the vault is not brought in by a backup of another vault.
+func TestRestoreDelegates(t *testing.T) {
+	t.Parallel()
+	v := vaulttest.New(t)
+	w := on(v, v.Guard, items.Options{})
+	w.create(t, "root", policy("CN=Root", authority))
+	w.signer(t, "root")
+	w.create(t, "below", policy("CN=Below", authority, issuer("root")))
+	w.create(t, "leaf", policy("CN=leaf", issuer("root")))
+	poor := on(v, &refusing{v.Guard, []model.Op{model.OpSetIssuers}}, items.Options{})
+	for name, want := range map[string]error{"below": model.ErrForbidden, "leaf": nil, "root": nil} {
+		backup, err := w.Backup(ctx, model.Operator, cert(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = poor.Restore(ctx, model.Operator, "other", backup)
+		is(t, name, err, want)
+		if want != nil {
+			_, err = w.Restore(ctx, model.Operator, "other", backup)
+			is(t, name+" with the right", err, nil)
+		}
+	}
+}
+
+// Where names are used again, a secret that has had the name since is not taken for the certificate's.
+func TestDeletedPartsAreTheCertificates(t *testing.T) {
+	t.Parallel()
+	v := vaulttest.New(t)
+	w := on(v, v.Guard, items.Options{ReuseDeleted: func(string) bool { return true }})
+	made := w.create(t, "a", policy("CN=a"))
+	if _, err := w.Delete(ctx, model.Operator, cert("a")); err != nil {
+		t.Fatal(err)
+	}
+	secret := as(cert("a"), model.Secrets)
+	if _, err := w.secrets.Set(ctx, model.Operator, secret, model.SetSecret{Value: "another's"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.secrets.Delete(ctx, model.Operator, secret); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.Recover(ctx, model.Operator, cert("a"))
+	is(t, "recover", err, model.ErrExists)
+	is(t, "purge", w.Purge(ctx, model.Operator, cert("a")), model.ErrExists)
+	is(t, "purge the secret", w.secrets.Purge(ctx, model.Operator, secret), nil)
+	_, err = w.Recover(ctx, model.Operator, cert("a"))
+	is(t, "recover", err, nil)
+	if got := w.secret(t, cert("a")); !got.Managed || got.Version != made.Version {
+		t.Errorf("%+v", got.ID)
+	}
+}

@@ -66,13 +66,18 @@ func (s *Service) SetPolicy(ctx context.Context, by model.Caller, id model.ID, p
 // mayDelegate checks the right to have an authority signed by another one, which is as much as to set an issuer: what an authority
 // signs is trusted as the one above it is.
 func (s *Service) mayDelegate(ctx context.Context, by model.Caller, id model.ID, p *model.Policy) error {
-	if !pki.IsAuthority(p) || p.Issuer.Name == pki.IssuerSelf || p.Issuer.Name == pki.IssuerUnknown {
+	if !delegation(p) {
 		return nil
 	}
 	if err := model.CheckName(id.Name); err != nil {
 		return err
 	}
 	return s.ofVault(ctx, by, model.OpSetIssuers, id.Vault, fmt.Sprintf("authority %q below issuer %q", id.Name, p.Issuer.Name), func(context.Context) error { return nil })
+}
+
+// delegation reports whether a policy is for an authority that another one of the vault signs.
+func delegation(p *model.Policy) bool {
+	return pki.IsAuthority(p) && p.Issuer.Name != pki.IssuerSelf && p.Issuer.Name != pki.IssuerUnknown
 }
 
 // policy reads the policy of an item, or of the first version that is being made.
