@@ -191,6 +191,9 @@ func (a *Authority) configure(ctx context.Context, s *Server, t *Trust) error {
 	})
 }
 
+// maxHBA bounds the pg_hba.conf that was there before, in bytes.
+const maxHBA = 4 << 20
+
 // writeHBA replaces pg_hba.conf, if the server can read the new one.
 func writeHBA(ctx context.Context, conn *pgx.Conn, t *Trust) error {
 	var path string
@@ -198,7 +201,7 @@ func writeHBA(ctx context.Context, conn *pgx.Conn, t *Trust) error {
 		return err
 	}
 	folder, name := filepath.Split(path)
-	old, err := os.ReadFile(path)
+	old, err := readOwned(path)
 	if err != nil {
 		return err
 	}

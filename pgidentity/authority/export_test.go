@@ -15,6 +15,7 @@ var (
 	RoleName     = roleName
 	Distinct     = distinct
 	OwnerRole    = ownerRole
+	ReadOwned    = readOwned
 	ParseRequest = parseRequest
 	Literal      = literal
 )
