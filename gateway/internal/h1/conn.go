@@ -35,11 +35,14 @@ type conn struct {
 	// waiting is what goes on for the peer, and is abandoned when the peer leaves.
 	mu      sync.Mutex
 	waiting Abandoner
-	since   int64
+	looks   int64 // the tick at which to look whether it has
 
 	reading reading
 	writing writing
 }
+
+// lookAgain is how many ticks pass from one look at a peer that waits to the next.
+const lookAgain = 8
 
 // expired is a deadline that has passed; gone one whose peer has left.
 const (
@@ -92,15 +95,18 @@ func (c *conn) sweep(now int64) {
 		_ = c.net.SetDeadline(past)
 		return
 	}
-	if asked := c.asking.Load(); asked > 0 && asked < now && c.peerLeft() {
+	if asked := c.asking.Load(); asked > 0 && asked < now && c.asking.CompareAndSwap(asked, 0) && c.peerLeft() {
 		// It had closed the connection when it was asked: nothing will wake the reader.
 		c.abandon()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.waiting != nil && c.since < now && c.peerLeft() {
-		c.waiting.Abandon()
-		c.waiting = nil
+	if c.waiting != nil && c.looks <= now {
+		c.looks = now + lookAgain
+		if c.peerLeft() {
+			c.waiting.Abandon()
+			c.waiting = nil
+		}
 	}
 }
 
@@ -123,7 +129,7 @@ type Abandoner interface {
 func (c *conn) watch(a Abandoner) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.waiting, c.since = a, c.sweeper.tick()
+	c.waiting, c.looks = a, c.sweeper.tick()+1
 }
 
 // pass makes a deadline that has passed expired.

@@ -23,6 +23,8 @@ type Sweeper struct {
 	done chan struct{}
 	once sync.Once
 
+	swept []*conn // those of one round; the goroutine's own
+
 	mu    sync.Mutex
 	conns []*conn
 	pools map[*Pool]struct{}
@@ -62,12 +64,14 @@ func (s *Sweeper) run(c clock.Clock) {
 func (s *Sweeper) sweep(now int64) {
 	s.now.Store(now)
 	s.mu.Lock()
-	for _, c := range s.conns {
-		c.sweep(now)
-	}
+	s.swept = append(s.swept[:0], s.conns...)
 	pools := slices.Collect(maps.Keys(s.pools))
 	s.mu.Unlock()
-	for _, p := range pools { // they close connections, which are removed from here
+	for _, c := range s.swept { // without the lock: connections come and go meanwhile
+		c.sweep(now)
+	}
+	clear(s.swept)
+	for _, p := range pools {
 		p.sweep(now)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/perdure/perdure/gateway/internal/h1"
 )
@@ -224,6 +225,22 @@ type upload struct {
 	err   error // set before done is closed
 }
 
+// lastWrite is how long the end of an upload may take after the answer was passed on:
+// mostly its goroutine has only not run yet.
+const lastWrite = 100 * time.Millisecond
+
+// soon reports whether the end of an upload comes within lastWrite.
+func soon(end <-chan struct{}) bool {
+	timer := time.NewTimer(lastWrite)
+	defer timer.Stop()
+	select {
+	case <-end:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
 // stream sends a request whose body is still coming.
 func (e *Endpoint) stream(x *Exchange, c *h1.ClientConn) error {
 	if err := c.Begin(); err != nil {
@@ -266,6 +283,8 @@ func (e *Endpoint) download(x *Exchange, c *h1.ClientConn, u *upload) error {
 		// The answer came first, or never: nobody wants the rest.
 		if !u.taken.Load() {
 			x.down.stopBody()
+		} else if c.Body.Done() && soon(u.done) {
+			return
 		}
 		c.Abandon()
 		<-u.done

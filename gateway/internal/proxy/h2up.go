@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -67,17 +68,21 @@ func (e *Endpoint) attemptH2(x *Exchange, t *http2.Transport) error {
 	response, err := t.RoundTrip(request)
 	if err == nil {
 		defer response.Body.Close()
+		if sent != nil && !sent.taken.Load() {
+			x.down.close() // the client is still sending: the next request is nowhere
+		}
 		err = e.relayH2(x, response, timer)
 	}
 	if err != nil && !x.proxied && !timer.Stop() && ctx.Err() != nil && x.Context().Err() == nil {
 		err = h1.ErrTimeout
 	}
-	cancel()
 	if sent != nil {
-		select {
-		case <-sent.closed:
-		default:
-			x.down.stopBody()
+		taken := sent.taken.Load()
+		if !taken || !soon(sent.closed) {
+			cancel()
+			if !taken {
+				x.down.stopBody()
+			}
 			<-sent.closed
 		}
 		if sent.err != nil && !x.proxied {
@@ -182,7 +187,8 @@ type sentBody struct {
 	timer  *time.Timer
 	wait   time.Duration
 	mu     sync.Mutex
-	err    error // why the client's side of it failed
+	err    error       // why the client's side of it failed
+	taken  atomic.Bool // the client has sent all of it
 }
 
 // Read implements io.Reader.
@@ -191,6 +197,9 @@ func (b *sentBody) Read(p []byte) (int, error) {
 	defer b.mu.Unlock()
 	n, err := b.body.Read(p)
 	b.timer.Reset(b.wait)
+	if b.body.Done() {
+		b.taken.Store(true)
+	}
 	if err != nil && err != io.EOF {
 		b.err = &bodyError{err}
 	}

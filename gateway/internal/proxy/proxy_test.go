@@ -697,13 +697,13 @@ func TestOnlyWebSocketIsSwitchedTo(t *testing.T) {
 // What an upstream sends unasked is not the answer to the next request.
 func TestUnaskedBytesAreNotAnAnswer(t *testing.T) {
 	t.Parallel()
-	sent := make(chan struct{}, 1)
+	send, sent := make(chan struct{}), make(chan struct{})
 	up := newUpstream(t, func(nc net.Conn, r *bufio.Reader) {
 		if _, err := http.ReadRequest(r); err != nil {
 			return
 		}
 		_, _ = io.WriteString(nc, hello)
-		<-sent
+		<-send
 		_, _ = io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
 		sent <- struct{}{}
 		_, _ = io.Copy(io.Discard, r)
@@ -716,7 +716,7 @@ func TestUnaskedBytesAreNotAnAnswer(t *testing.T) {
 		if _, body := c.response("GET"); body != "hello" {
 			t.Fatalf("answered %q", body)
 		}
-		sent <- struct{}{}
+		send <- struct{}{}
 		<-sent
 	}
 	if n := up.conns.Load(); n != 3 {

@@ -154,11 +154,18 @@ func (s *Server) Serve(l net.Listener, config *tls.Config) error {
 			_ = nc.Close() // nothing can be said without a goroutine
 			continue
 		}
+		s.mu.Lock()
+		if s.closed { // Shutdown waits for those before
+			s.mu.Unlock()
+			_ = nc.Close() // as well: it was not accepted
+			continue
+		}
 		s.open.Add(1)
 		s.conns.Go(func() {
 			defer s.open.Add(-1)
 			s.serveConn(nc, config)
 		})
+		s.mu.Unlock()
 	}
 }
 

@@ -1,0 +1,6 @@
+//go:build race
+
+package proxy_test
+
+// raceDetector says that pools forget on purpose.
+const raceDetector = true
