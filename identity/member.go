@@ -124,9 +124,14 @@ func (p *Provider) rightsOf(ctx context.Context, subject string) (directory.Righ
 }
 
 // PublishAPI makes an audience for tokens known, of a service beside the app's functions, in the unit of work of ctx. What its
-// callers may do is for the service to say.
+// callers may do is for the service to say. People are asked before an application, also one of the house, acts there for them.
 func (p *Provider) PublishAPI(ctx context.Context, identifier, name string) error {
-	_, err := p.env.PublishPermissions(ctx, identifier, name, nil)
+	_, err := p.env.APIByIdentifier(ctx, identifier)
+	if errors.Is(err, directory.ErrNotFound) {
+		_, err = p.env.CreateAPI(ctx, directory.Itself, &directory.API{
+			Identifier: identifier, Name: name, EnforcePolicies: true, TokenDialect: directory.DialectPermissions,
+		})
+	}
 	return err
 }
 

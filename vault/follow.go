@@ -21,7 +21,8 @@ type Follower interface {
 
 // Following says what becomes of a secret that is followed.
 type Following[T any] struct {
-	// Make makes a value of the secret, such as a client that signs in with it.
+	// Make makes a value of the secret, such as a client that signs in with it. The text of its error is logged, as is that of
+	// Probe: they must not have the secret in them.
 	Make func(ctx context.Context, secret string) (T, error)
 	// Probe, unless nil, tries a value out before it is used. When it fails the value before stays in use, and the
 	// new one is tried again later: the other side may not know the new secret yet.
@@ -63,7 +64,8 @@ const (
 )
 
 // Follow makes a value of a secret and keeps it up to date until Close: within moments after a change the new value is made,
-// probed and used, while who has begun with the old one ends with it. It fails when the first value cannot be made, or its probe fails.
+// probed and used, while who has begun with the old one ends with it. When the secret cannot be read any more, the value that there is
+// stays in use, which is logged. It fails when the first value cannot be made, or its probe fails.
 func Follow[T any](ctx context.Context, from Follower, ref Ref, how Following[T]) (*Followed[T], error) {
 	if how.Make == nil {
 		return nil, errors.New("vault: Follow: Make is nil")

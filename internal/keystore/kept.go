@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"gocloud.dev/gcerrors"
 )
 
 // KeptFile is the name, in the data folder, of a master key that a Keeper has encrypted.
@@ -105,7 +107,7 @@ func readKept(ctx context.Context, path string, keeper Keeper) (Master, error) {
 	defer cancel()
 	text, err := keeper.Decrypt(ctx, sealed)
 	if err != nil {
-		return Master{}, fmt.Errorf("the key management service does not decrypt the file %q: %w", path, err)
+		return Master{}, &keeperError{fmt.Sprintf("the key management service does not decrypt the file %q", path), err}
 	}
 	return ParseMaster(string(text))
 }
@@ -115,10 +117,23 @@ func writeKept(ctx context.Context, fsys FS, path string, keeper Keeper, m Maste
 	defer cancel()
 	sealed, err := keeper.Encrypt(ctx, []byte(m.Reveal()))
 	if err != nil {
-		return fmt.Errorf("the key management service does not encrypt: %w", err)
+		return &keeperError{"the key management service does not encrypt", err}
 	}
 	if len(sealed) > maxKept {
 		return fmt.Errorf("the key management service answers with %d bytes, at most %d can be kept", len(sealed), maxKept)
 	}
 	return writeFile(fsys, path, sealed, 0o600)
 }
+
+// keeperError is an error of a key management service. Its text leaves out that of the cause, which may have a URL with a
+// credential in it; errors.As finds the cause.
+type keeperError struct {
+	what  string
+	cause error
+}
+
+// Error implements error.
+func (e *keeperError) Error() string { return fmt.Sprintf("%s (%v)", e.what, gcerrors.Code(e.cause)) }
+
+// Unwrap returns the cause.
+func (e *keeperError) Unwrap() error { return e.cause }

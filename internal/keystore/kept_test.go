@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"gocloud.dev/secrets"
@@ -137,10 +138,16 @@ func TestKeeperFails(t *testing.T) {
 	p, keeper := newPlace(t), newKeeper(t)
 	down := failingKeeper{errors.New("no route")}
 	_, _, err := keystore.OpenKept(t.Context(), p.data, down, quick)
-	wantErr(t, err, keystore.ErrMaster, "no route")
+	wantErr(t, err, keystore.ErrMaster, "key management service")
+	if !errors.Is(err, down.err) || strings.Contains(err.Error(), "no route") {
+		t.Errorf("the text of the service is shown, or its error is lost: %v", err)
+	}
 	k := openKept(t, p.data, keeper) // nothing was left in its way
 	_, err = k.RotateKept(t.Context(), down)
-	wantErr(t, err, keystore.ErrMaster, "no route")
+	wantErr(t, err, keystore.ErrMaster, "key management service")
+	if !errors.Is(err, down.err) || strings.Contains(err.Error(), "no route") {
+		t.Errorf("the text of the service is shown, or its error is lost: %v", err)
+	}
 	openKept(t, p.data, keeper)
 }
 

@@ -11,10 +11,13 @@ import (
 )
 
 // Bounds of what is kept of refusals: in a minute an actor makes at most 2 × (maxActorBuckets+1) entries, and all together
-// 2 × (maxBuckets+1).
+// 2 × (maxBuckets+1). In a day an actor makes about 2 × maxActorDay, and all about 2 × maxDay; what is more is counted
+// together, so that nobody fills the disk by being refused.
 const (
 	maxActorBuckets = 16
 	maxBuckets      = 1024
+	maxActorDay     = 500
+	maxDay          = 10_000
 	maxNames        = 8 // digests in an entry
 )
 
@@ -26,6 +29,29 @@ type refusals struct {
 	mu      sync.Mutex
 	buckets map[bucketKey]*bucket
 	actors  map[actorMinute]int // buckets of each
+	today   day
+}
+
+// day counts the buckets that were made on a day.
+type day struct {
+	number int64
+	all    int
+	of     map[actorMinute]int // minute is 0
+}
+
+// spend reports whether an actor may have another bucket on the day of its minute, and counts it then.
+func (d *day) spend(at actorMinute) bool {
+	const minutes = 24 * 60
+	if number := at.minute / minutes; number != d.number || d.of == nil {
+		*d = day{number: number, of: map[actorMinute]int{}}
+	}
+	at.minute = 0
+	if d.all >= maxDay || d.of[at] >= maxActorDay {
+		return false
+	}
+	d.all++
+	d.of[at]++
+	return true
 }
 
 type actorMinute struct {
@@ -67,7 +93,7 @@ func (l *Log) Refused(by *model.Caller, op *model.Operation) {
 		e.Kind, e.Op = "", others
 		b = r.buckets[key]
 	}
-	if b == nil && len(r.buckets) >= maxBuckets {
+	if b == nil && (len(r.buckets) >= maxBuckets || !r.today.spend(at)) {
 		key = bucketKey{actorMinute: actorMinute{actor: others, minute: at.minute}, op: others}
 		e = &Entry{Actor: others, Op: others, Result: Refused}
 		b = r.buckets[key]

@@ -104,3 +104,31 @@ func TestRefusalsWait(t *testing.T) {
 		t.Errorf("entries %+v, want one of both", got)
 	}
 }
+
+// Over a day nobody fills the log by being refused: what is beyond the bound is counted with others.
+func TestRefusalsOfADayAreBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const minutes = 520
+	written := func() (own, sum int) {
+		for _, e := range w.flush(t, true) { // all there are
+			sum += e.Count
+			if e.Actor == "eve" {
+				own++
+			}
+		}
+		return own, sum
+	}
+	for range minutes {
+		refuse(w, "eve", model.OpGet, "n")
+		w.Clock.Advance(time.Minute)
+	}
+	if own, sum := written(); own != 500 || sum != minutes {
+		t.Errorf("%d entries of her own for %d refusals of %d, want 500", own, sum, minutes)
+	}
+	w.Clock.Advance(24 * time.Hour)
+	refuse(w, "eve", model.OpGet, "n")
+	if own, _ := written(); own != 501 {
+		t.Errorf("on the next day %d entries, want 501", own)
+	}
+}
