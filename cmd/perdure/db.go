@@ -191,7 +191,7 @@ that was there before the first time is kept beside it, as pg_hba.conf.before-pe
 	}
 	f := cmd.Flags()
 	f.StringVar(&folder, "folder", "", "folder of the server that the files are put in, as an absolute path; by default where they were put before")
-	f.StringVar(&request, "request", "", "file with a certificate request by the server's key, in PEM: then its certificate is among the files")
+	f.StringVar(&request, "request", "", "file with a certificate request by the server's key, in PEM, or - for standard input: then its certificate is among the files")
 	f.BoolVar(&apply, "apply", false, "put all in place, on this machine, and let the server read it")
 	f.BoolVar(&installed, "installed", false, "say that all was put in place by hand; --folder then is where the app can write the list of revoked certificates, if it can")
 	f.BoolVar(&renew, "renew-authority", false, "make a successor of the server's certificate authority; both count until the old one ends")
@@ -213,7 +213,7 @@ func (p *program) trust(ctx context.Context, server, folder, request string) (*t
 		}
 		return &t, p.database(ctx, http.MethodGet, path, query, nil, &t.Trust)
 	}
-	text, err := p.readIn(request, authority.MaxRequest)
+	text, err := p.readIn(fileArgument(request), authority.MaxRequest)
 	if err != nil {
 		return nil, err
 	}
@@ -223,6 +223,14 @@ func (p *program) trust(ctx context.Context, server, folder, request string) (*t
 	return &t, p.database(ctx, http.MethodPost, path, nil, authority.TrustRequest{Folder: folder, Request: string(text)}, &t.Trust)
 }
 
+// fileArgument is the name of a file for readIn, where - is standard input.
+func fileArgument(name string) string {
+	if name == "-" {
+		return ""
+	}
+	return name
+}
+
 // maxTrust bounds what trust has printed, in bytes: most of it is the list of revoked certificates.
 const maxTrust = 16 << 20
 
@@ -230,12 +238,13 @@ func (p *program) dbInstall() *cobra.Command {
 	var admin string
 	cmd := &cobra.Command{
 		Use: "install FILE", Short: "Put in place, where the database server is, what trust --request --json has printed", Args: exactly(1),
-		Long: `It needs no app: it is for a server on another machine, or one whose folder the app cannot write. It
-runs as the Unix user of the server, who can write the folder. As trust --apply does, it replaces
-pg_hba.conf and keeps the one that was there before the first time.`,
+		Long: `FILE may be - for standard input. The command needs no app: it is for a server on another
+machine, or one whose folder the app cannot write. It runs as the Unix user of the server, who can
+write the folder. As trust --apply does, it replaces pg_hba.conf and keeps the one that was there
+before the first time.`,
 		Example: "  sudo -u postgres perdure db install trust.json --admin \"host=/var/run/postgresql user=postgres\"",
 		RunE: runs(func(ctx context.Context, args []string) error {
-			text, err := p.readIn(args[0], maxTrust)
+			text, err := p.readIn(fileArgument(args[0]), maxTrust)
 			if err != nil {
 				return err
 			}

@@ -84,7 +84,21 @@ func (s *shell) must(dir, name string, args ...string) string {
 func (s *shell) startApp() {
 	s.t.Helper()
 	s.must(s.dir, "go", "build", "-o", "app", ".")
-	app := exec.Command(filepath.Join(s.dir, "app"))
+	data := filepath.Join(s.dir, "perdure-data")
+	s.start(filepath.Join(s.dir, "app"), data)
+	token, err := os.ReadFile(filepath.Join(data, "control.token"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "token"), fmt.Appendf(nil, "Authorization: Bearer %s", token), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// start starts an app that has its data in a folder, and waits until it can be managed.
+func (s *shell) start(program, data string) {
+	s.t.Helper()
+	app := exec.Command(program)
 	app.Dir, app.Env = s.dir, s.env
 	if err := app.Start(); err != nil {
 		s.t.Fatal(err)
@@ -94,7 +108,6 @@ func (s *shell) startApp() {
 			s.t.Errorf("the app ended: %v", err)
 		}
 	})
-	data := filepath.Join(s.dir, "perdure-data")
 	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 	defer cancel()
 	for {
@@ -107,14 +120,10 @@ func (s *shell) startApp() {
 		<-time.After(50 * time.Millisecond)
 	}
 	url := regexp.MustCompile(`"url": "http://([^"]+)"`).FindStringSubmatch(s.must(s.dir, filepath.Join(s.path, "perdure"), "ls", "--json"))
-	token, err := os.ReadFile(filepath.Join(data, "control.token"))
-	if err != nil || url == nil {
-		s.t.Fatalf("address %v, token: %v", url, err)
+	if url == nil {
+		s.t.Fatal("the app has no address")
 	}
 	s.address = url[1]
-	if err := os.WriteFile(filepath.Join(s.dir, "token"), fmt.Appendf(nil, "Authorization: Bearer %s", token), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
 }
 
 // run runs a command and compares what it prints with what the page shows: "…" stands for
@@ -138,7 +147,7 @@ func (s *shell) run(command, want string) {
 		if expected.MatchString(spaces(got)) {
 			return
 		}
-		if !looks || attempt == 100 {
+		if !looks || attempt == 400 {
 			s.t.Fatalf("%s\nprinted\n%s\nthe page shows\n%s", command, got, want)
 		}
 		<-time.After(50 * time.Millisecond)
