@@ -332,6 +332,16 @@ func (j *jobs) step() bool {
 	return true
 }
 
+// stateOf says what the app knows of a job that is not done.
+func (j *jobs) stateOf(id string) string {
+	var all []string
+	for _, path := range []string{"instances/" + id, "deadletters"} {
+		a := j.control("GET", path, nil)
+		all = append(all, a.String())
+	}
+	return strings.Join(all, " ")
+}
+
 // check waits until all jobs are done, each with a value that the secret has had.
 func (j *jobs) check(shared *item) {
 	j.t.Helper()
@@ -351,7 +361,7 @@ func (j *jobs) check(shared *item) {
 		for _, id := range j.sent {
 			use, ok := uses.Queue[id]
 			if _, signed := uses.Activity[id]; !ok || !signed {
-				return "job " + id + " is not done"
+				return "job " + id + " is not done: " + j.stateOf(id)
 			}
 			if !values[use.Digest] {
 				j.t.Fatalf("job %s was given a value that the secret has never had", id)

@@ -119,10 +119,15 @@ func (a *answer) into(t *testing.T, v any) {
 
 // operate asks the app as the operator of the machine does, at a path below /perdure/v1/vault.
 func (w *world) operate(method, path string, body any) answer {
+	return w.control(method, "vault"+path, body)
+}
+
+// control asks the app as the operator of the machine does.
+func (w *world) control(method, path string, body any) answer {
 	w.mu.Lock()
 	client := w.client
 	w.mu.Unlock()
-	return send(w.t.Context(), client, method, "http://perdure"+control.Prefix+"vault"+path, body)
+	return send(w.t.Context(), client, method, "http://perdure"+control.Prefix+path, body)
 }
 
 // ask asks the app as its users do.

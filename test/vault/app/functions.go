@@ -49,7 +49,10 @@ func parts(app *perdure.App) []perdure.Part {
 		perdure.HTTP("GET /read/{name}", read),
 		perdure.HTTP("GET /environment", environment),
 		perdure.OnQueue(Jobs, use, policy),
-		Sign.Impl(func(ctx *durable.Context, j Job) (string, error) { return SignJob.Call(ctx, j) }),
+		// A right that is changed all the time makes what goes by rights conflict again and again.
+		Sign.Impl(func(ctx *durable.Context, j Job) (string, error) {
+			return SignJob.Call(ctx, j, durable.Retry{Attempts: 1000, Initial: 5 * time.Millisecond, Max: 50 * time.Millisecond})
+		}),
 		SignJob.Impl(func(ctx context.Context, j Job) (string, error) { return sign(ctx, app, j) }),
 	}
 }
