@@ -1,0 +1,235 @@
+package plugin
+
+import (
+	"log/slog"
+	"slices"
+
+	"github.com/perdure/perdure/gateway/internal/entity"
+	"github.com/perdure/perdure/gateway/internal/proxy"
+	"github.com/perdure/perdure/internal/clock"
+)
+
+// build is the making of a Plan.
+type build struct {
+	used map[stateKey]bool
+	once map[string]any
+}
+
+// Plan is the instances of a configuration.
+type Plan struct {
+	kinds  []*kindInUse // by priority, the highest first
+	commit func()
+}
+
+// kindInUse is a kind with its instances.
+type kindInUse struct {
+	*Kind
+	instances []*instance
+}
+
+// instance is a plugin of a configuration, made.
+type instance struct {
+	phases
+	entity *entity.Plugin
+}
+
+// Build makes the instances of the plugins of a compiled configuration that are enabled, and says what is wrong
+// with them. The plan is nil if there is an error. Call its Commit once the configuration is the one in use.
+func (r *Registry) Build(c *entity.Config, env Environment) (*Plan, []entity.Problem) {
+	if env.State == nil {
+		env.State = NewState()
+	}
+	if env.Clock == nil {
+		env.Clock = clock.System()
+	}
+	if env.Log == nil {
+		env.Log = slog.New(slog.DiscardHandler)
+	}
+	b := &build{used: map[stateKey]bool{}, once: map[string]any{}}
+	plan := &Plan{commit: func() { env.State.drop(b.used) }}
+	kinds := map[*Kind]*kindInUse{}
+	var problems []entity.Problem
+	for _, p := range c.Plugins {
+		k := r.kinds[p.Name]
+		if !p.Enabled || k == nil {
+			continue // that there is none has been said by Compile
+		}
+		if k.NoConsumer && p.Consumer.Set() {
+			problems = append(problems, problem(p, "consumer", "the plugin "+k.Name+" cannot be bound to a consumer"))
+			continue
+		}
+		made, err := k.New(Setup{Environment: env, Config: c, Plugin: p, Values: p.Config, build: b})
+		if err != nil {
+			problems = append(problems, problem(p, "config", err.Error()))
+			continue
+		}
+		ph, ok := phasesOf(made)
+		if !ok {
+			panic("plugin: an instance of " + k.Name + " has no phase")
+		}
+		if kinds[k] == nil {
+			kinds[k] = &kindInUse{Kind: k}
+			plan.kinds = append(plan.kinds, kinds[k])
+		}
+		kinds[k].instances = append(kinds[k].instances, &instance{ph, p})
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	slices.SortFunc(plan.kinds, func(a, b *kindInUse) int { return b.Priority - a.Priority })
+	return plan, nil
+}
+
+func problem(p *entity.Plugin, field, message string) entity.Problem {
+	return entity.Problem{
+		Severity: entity.Error, File: p.Source.File, Line: p.Source.At(field), Entity: entity.Describe(p), Message: field + ": " + message,
+	}
+}
+
+// Commit forgets what only earlier configurations had use for.
+func (p *Plan) Commit() { p.commit() }
+
+// closeness orders the ways in which a plugin can be bound, Kong's order; the lowest is taken. The index has bits
+// for route, service and consumer.
+var closeness = [8]int{
+	0b111: 0, 0b101: 1, 0b011: 2, 0b110: 3, 0b001: 4, 0b100: 5, 0b010: 6, 0b000: 7,
+}
+
+// binding returns the bits of a plugin.
+func binding(p *entity.Plugin) (bits int) {
+	if p.Route.Set() {
+		bits |= 0b100
+	}
+	if p.Service.Set() {
+		bits |= 0b010
+	}
+	if p.Consumer.Set() {
+		bits |= 0b001
+	}
+	return bits
+}
+
+// Attach adds the plugins of a route to a chain: those bound to it, to its service, and to all. A route of nil
+// is none: those bound to all.
+func (p *Plan) Attach(route *entity.Route, chain *proxy.Chain) {
+	for _, k := range p.kinds {
+		if s := k.slot(route); s != nil {
+			s.attach(chain)
+		}
+	}
+}
+
+// Names returns the plugins that a route has, in the order in which they are asked: for explain.
+func (p *Plan) Names(route *entity.Route) (names []string) {
+	for _, k := range p.kinds {
+		if k.slot(route) != nil {
+			names = append(names, k.Name)
+		}
+	}
+	return names
+}
+
+// slot finds the instances of a kind that requests of a route can have.
+func (k *kindInUse) slot(route *entity.Route) *slot {
+	s := &slot{name: k.Name}
+	var service *entity.Service
+	if route != nil {
+		service = route.Service.To
+	}
+	for _, in := range k.instances {
+		e := in.entity
+		if e.Route.Set() && e.Route.To != route || e.Service.Set() && e.Service.To != service {
+			continue
+		}
+		if c := e.Consumer.To; e.Consumer.Set() {
+			if s.consumers == nil {
+				s.consumers = map[*entity.Consumer]*instance{}
+			}
+			s.consumers[c] = closer(s.consumers[c], in)
+			continue
+		}
+		s.all = closer(s.all, in)
+	}
+	if s.all == nil && s.consumers == nil {
+		return nil
+	}
+	for c, in := range s.consumers {
+		s.consumers[c] = closer(in, s.all)
+	}
+	return s
+}
+
+// closer returns the one that is bound more closely.
+func closer(a, b *instance) *instance {
+	if a == nil || b != nil && closeness[binding(b.entity)] < closeness[binding(a.entity)] {
+		return b
+	}
+	return a
+}
+
+// slot is the place of a kind in the chain of a route: which instance is there depends on the consumer.
+type slot struct {
+	name      string
+	all       *instance
+	consumers map[*entity.Consumer]*instance
+}
+
+func (s *slot) attach(chain *proxy.Chain) {
+	if s.consumers == nil {
+		if s.all.access != nil {
+			chain.Access = append(chain.Access, s.all.access)
+		}
+		if s.all.filter != nil {
+			chain.Filters = append(chain.Filters, s.all.filter)
+		}
+		if s.all.log != nil {
+			chain.Log = append(chain.Log, s.all.log)
+		}
+		return
+	}
+	chain.Access = append(chain.Access, s)
+	chain.Filters = append(chain.Filters, s)
+	chain.Log = append(chain.Log, s)
+}
+
+func (s *slot) pick(x *proxy.Exchange) *instance {
+	if c, ok := x.Consumer.(*entity.Consumer); ok && c != nil {
+		if in, ok := s.consumers[c]; ok {
+			return in
+		}
+	}
+	return s.all
+}
+
+// Access chooses by the consumer who is known when it is the plugin's turn. Later phases have the same instance.
+func (s *slot) Access(x *proxy.Exchange) {
+	in := s.pick(x)
+	if in == nil {
+		return
+	}
+	x.SetValue(s, in)
+	if in.access != nil {
+		in.access.Access(x)
+	}
+}
+
+func (s *slot) chosen(x *proxy.Exchange) *instance {
+	if in, ok := x.Value(s).(*instance); ok {
+		return in
+	}
+	return s.pick(x)
+}
+
+// HeaderFilter implements proxy.HeaderFilter.
+func (s *slot) HeaderFilter(x *proxy.Exchange) {
+	if in := s.chosen(x); in != nil && in.filter != nil {
+		in.filter.HeaderFilter(x)
+	}
+}
+
+// Log implements proxy.Log.
+func (s *slot) Log(x *proxy.Exchange) {
+	if in := s.chosen(x); in != nil && in.log != nil {
+		in.log.Log(x)
+	}
+}

@@ -1,0 +1,230 @@
+// Package plugintest is the test kit of plugins: a gateway with a configuration in Kong's format, before an
+// upstream that says what it was asked.
+package plugintest
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/perdure/perdure/gateway/internal/entity"
+	"github.com/perdure/perdure/gateway/internal/kongfile"
+	"github.com/perdure/perdure/gateway/internal/plugin"
+	"github.com/perdure/perdure/gateway/internal/proxy"
+	"github.com/perdure/perdure/gateway/internal/router"
+	"github.com/perdure/perdure/internal/clock"
+)
+
+// Start is when the clock of a Gateway begins: 20 seconds before the end of a minute.
+var Start = time.Date(2026, 5, 17, 10, 30, 40, 0, time.UTC)
+
+// Gateway is a gateway in a test. Requests come from a trusted proxy: X-Forwarded-For says from whom.
+type Gateway struct {
+	Clock *clock.Manual
+	// Upstream answers; nil answers 200 with nothing. What it was asked is in Response.Upstream.
+	Upstream http.HandlerFunc
+
+	t        testing.TB
+	registry *plugin.Registry
+	state    *plugin.State
+	server   *proxy.Server
+	client   *http.Client
+	address  string
+
+	mu       sync.Mutex
+	upstream *http.Request
+	body     string
+	last     *Response
+}
+
+// Response is what a request led to.
+type Response struct {
+	Status int
+	Header http.Header
+	Body   string
+	// Upstream is what the upstream was asked, with UpstreamBody; nil if it was not.
+	Upstream     *http.Request
+	UpstreamBody string
+	// Notes are the reasons, "plugin: reason".
+	Notes []string
+	// Consumer is who was found to ask, "" for nobody; Principal is the exchange's.
+	Consumer  string
+	Principal any
+}
+
+// New starts a gateway. The file is in Kong's format, without the line of its version.
+func New(t testing.TB, registry *plugin.Registry, file string) *Gateway {
+	t.Helper()
+	g := &Gateway{t: t, Clock: clock.NewManual(Start), registry: registry, state: plugin.NewState()}
+	g.server = proxy.NewServer(proxy.HandlerFunc(proxy.NotFound), proxy.Options{
+		Clock: g.Clock, Trusted: proxy.TrustedProxies{netip.MustParsePrefix("127.0.0.0/8")},
+	})
+	g.Load(file)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.address = l.Addr().String()
+	transport := &http.Transport{DisableCompression: true}
+	g.client = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = g.server.Serve(l, nil) // ends by Shutdown
+	}()
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := g.server.Shutdown(ctx); err != nil {
+			t.Errorf("Shutdown = %v", err)
+		}
+		<-done
+	})
+	return g
+}
+
+// Compile reads a file in Kong's format, without the line of its version.
+func Compile(registry *plugin.Registry, file string) (*entity.Config, []entity.Problem) {
+	config, problems := kongfile.Parse("kong.yml", []byte("_format_version: \"3.0\"\n"+file))
+	compiled, more := config.Compile(registry)
+	return compiled, append(problems, more...)
+}
+
+// Load makes another configuration the one in use.
+func (g *Gateway) Load(file string) {
+	g.t.Helper()
+	config, problems := Compile(g.registry, file)
+	if entity.Failed(problems) {
+		g.t.Fatalf("the configuration has problems: %v", problems)
+	}
+	plan, problems := g.registry.Build(config, plugin.Environment{State: g.state, Clock: g.Clock})
+	if plan == nil {
+		g.t.Fatalf("the plugins have problems: %v", problems)
+	}
+	routes, err := router.New(config.Routes)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	endpoint := proxy.NewEndpoint(proxy.EndpointOptions{Handler: http.HandlerFunc(g.answer), Sweeper: g.server.Sweeper()})
+	chains := make([]*proxy.Chain, len(config.Routes))
+	for i, r := range config.Routes {
+		chains[i] = &proxy.Chain{Balancer: endpoint}
+		plan.Attach(r, chains[i])
+	}
+	g.server.Swap(proxy.HandlerFunc(func(x *proxy.Exchange) {
+		m, ok := routes.Match(&router.Request{
+			Method: x.Request.Method, Secure: x.Request.Scheme == "https", Host: x.Request.Host, Port: x.ServerPort,
+			Path: x.Request.Path, Fields: x.Request.Fields,
+		})
+		if !ok {
+			proxy.NotFound(x)
+			return
+		}
+		x.Explain, x.Route = true, m.Route
+		if m.Route.Service.To != nil {
+			x.Service = m.Route.Service.To
+		}
+		if m.HasCaptures() {
+			x.SetValue(plugin.CapturesKey{}, &m)
+		}
+		x.Target.Path, x.Target.Prefix = m.Target(m.Route.Service.To)
+		// Set before the client has the answer.
+		chain := *chains[m.Index]
+		chain.Filters = append(append([]proxy.HeaderFilter(nil), chain.Filters...), recorder{g})
+		chain.Serve(x)
+	}))
+	plan.Commit()
+}
+
+// recorder is the last filter: it keeps what the exchange knows.
+type recorder struct{ g *Gateway }
+
+// HeaderFilter implements proxy.HeaderFilter.
+func (r recorder) HeaderFilter(x *proxy.Exchange) {
+	r.g.mu.Lock()
+	defer r.g.mu.Unlock()
+	last := &Response{Principal: x.Principal}
+	for _, n := range x.Notes {
+		last.Notes = append(last.Notes, n.Who+": "+n.Reason)
+	}
+	if c := plugin.Consumer(x); c != nil {
+		last.Consumer = c.Label()
+	}
+	r.g.last = last
+}
+
+// answer is the upstream.
+func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	g.mu.Lock()
+	g.upstream, g.body = r, string(body)
+	g.mu.Unlock()
+	switch {
+	case err != nil: // the answer is the gateway's
+	case g.Upstream != nil:
+		g.Upstream(w, r)
+	default:
+		w.WriteHeader(http.StatusOK)
+	}
+}
+
+// Do sends a request: "GET /path", and header fields as "Name: value".
+func (g *Gateway) Do(request string, fields ...string) *Response {
+	g.t.Helper()
+	return g.Send(request, nil, fields...)
+}
+
+// Send is Do with a body.
+func (g *Gateway) Send(request string, body io.Reader, fields ...string) *Response {
+	g.t.Helper()
+	method, target, _ := strings.Cut(request, " ")
+	r, err := http.NewRequest(method, "http://"+g.address+target, body)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	for _, f := range fields {
+		name, value, _ := strings.Cut(f, ": ")
+		if strings.EqualFold(name, "host") {
+			r.Host = value
+			continue
+		}
+		r.Header[name] = append(r.Header[name], value)
+	}
+	g.mu.Lock()
+	g.upstream, g.body, g.last = nil, "", nil
+	g.mu.Unlock()
+	answer, err := g.client.Do(r)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	got := g.last
+	if got == nil {
+		got = &Response{}
+	}
+	got.Status, got.Header, got.Body, got.Upstream, got.UpstreamBody = answer.StatusCode, answer.Header, string(text), g.upstream, g.body
+	return got
+}
+
+// Noted reports whether a reason has the text.
+func (r *Response) Noted(text string) bool {
+	for _, n := range r.Notes {
+		if strings.Contains(n, text) {
+			return true
+		}
+	}
+	return false
+}
