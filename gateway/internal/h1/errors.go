@@ -44,7 +44,6 @@ func bad(reason string) *ProtocolError { return &ProtocolError{http.StatusBadReq
 // nothing.
 var (
 	errLineEnd      = bad("line does not end in CRLF")
-	errControl      = bad("control character in a head")
 	errRequestLine  = bad("malformed request line")
 	errMethod       = bad("method is not a token")
 	errTarget       = bad("malformed request target")

@@ -116,14 +116,3 @@ func nextElement(list []byte) (element, rest []byte) {
 	}
 	return trim(list), nil
 }
-
-// hasElement reports whether a list has the token.
-func hasElement(list []byte, token string) bool {
-	for len(list) > 0 {
-		var element []byte
-		if element, list = nextElement(list); equalFold(element, token) {
-			return true
-		}
-	}
-	return false
-}

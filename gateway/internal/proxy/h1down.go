@@ -42,7 +42,7 @@ func (h h1Handler) Refuse(c *h1.ServerConn, err *h1.ProtocolError) {
 }
 
 // ServeH2 implements h1.Handler.
-func (h h1Handler) ServeH2(c net.Conn) bool { return h.s.serveH2(c, nil) }
+func (h h1Handler) ServeH2(c net.Conn) bool { return h.s.serveH2(c) }
 
 func (s *Server) newH1Down(c *h1.ServerConn) *h1Down {
 	d := &h1Down{c: c}

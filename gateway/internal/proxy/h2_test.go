@@ -15,8 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/net/http2"
-
 	"github.com/perdure/perdure/gateway/internal/proxy"
 )
 
@@ -53,13 +51,9 @@ func certificate(t *testing.T) (*tls.Config, *x509.CertPool) {
 // h2Client speaks HTTP/2 to the gateway.
 func h2Client(t *testing.T, pool *x509.CertPool) *http.Client {
 	t.Helper()
-	transport := &http2.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: "example.com"}}
-	if pool == nil {
-		transport.AllowHTTP = true
-		transport.DialTLSContext = func(ctx context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, addr)
-		}
-	}
+	transport := &http.Transport{Protocols: new(http.Protocols), TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: "example.com"}}
+	transport.Protocols.SetHTTP2(pool != nil)
+	transport.Protocols.SetUnencryptedHTTP2(pool == nil)
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport, Timeout: 20 * time.Second}
 }

@@ -2,62 +2,126 @@ package proxy
 
 import (
 	"context"
-	"crypto/tls"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"sync"
-
-	"golang.org/x/net/http2"
 
 	"github.com/perdure/perdure/gateway/internal/h1"
 )
 
-// openH2 makes the server of HTTP/2.
+// h2Streams is how many requests a client may have under way on one connection.
+const h2Streams = 250
+
+// openH2 starts the server of HTTP/2, net/http's. It is given connections instead of
+// accepting them.
 func (s *Server) openH2() {
-	s.h2 = s.options.HTTP2
-	if s.h2 == nil {
-		s.h2 = &http2.Server{MaxConcurrentStreams: 250, IdleTimeout: h2IdleTimeout}
-	}
 	limit := s.options.Limits.Head
 	if limit == 0 {
 		limit = 32 << 10
 	}
-	s.h2base = &http.Server{MaxHeaderBytes: limit, ReadHeaderTimeout: s.options.Timeouts.Head}
-	s.h2conns = make(map[net.Conn]struct{})
-	if err := http2.ConfigureServer(s.h2base, s.h2); err != nil {
-		panic("http2: " + err.Error()) // only of a TLS configuration, and there is none
+	config := s.options.HTTP2
+	if config == nil {
+		config = &http.HTTP2Config{MaxConcurrentStreams: h2Streams}
 	}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
+	s.h2conns = &handedOver{conns: make(chan net.Conn), closed: make(chan struct{}), open: make(map[net.Conn]chan struct{})}
+	s.h2 = &http.Server{
+		Handler: http.HandlerFunc(s.handleH2), Protocols: protocols, HTTP2: config, MaxHeaderBytes: limit,
+		ReadHeaderTimeout: handshakeTimeout, IdleTimeout: h2IdleTimeout,
+		BaseContext: func(net.Listener) context.Context { return s.context },
+		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {
+			peer, port := addrs(nc)
+			return context.WithValue(ctx, h2PeerKey{}, &h2Peer{peer, port})
+		},
+		ConnState: s.h2conns.state,
+		ErrorLog:  slog.NewLogLogger(s.options.Log.Handler(), slog.LevelDebug),
+	}
+	s.conns.Go(func() { _ = s.h2.Serve(s.h2conns) }) // ends by Shutdown
+}
+
+// h2Peer is who a connection is from, and the port it came to.
+type h2Peer struct {
+	peer netip.AddrPort
+	port uint16
+}
+
+type h2PeerKey struct{}
+
+func (s *Server) handleH2(w http.ResponseWriter, r *http.Request) {
+	d := h2Downs.Get().(*h2Down)
+	d.x.server, d.x.down = s, d
+	p := r.Context().Value(h2PeerKey{}).(*h2Peer)
+	d.x.Peer, d.x.ServerPort, d.x.TLS = p.peer, p.port, r.TLS
+	d.serve(w, r)
 }
 
 // serveH2 serves a connection whose client speaks HTTP/2, until it is closed.
-func (s *Server) serveH2(nc net.Conn, state *tls.ConnectionState) bool {
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		_ = nc.Close() // the client tries elsewhere
-		return true
-	}
-	s.h2conns[nc] = struct{}{}
-	s.mu.Unlock()
-	defer func() {
-		_ = nc.Close() // mostly closed already
-		s.mu.Lock()
-		delete(s.h2conns, nc)
-		s.mu.Unlock()
-	}()
-	peer, port := addrs(nc)
-	s.h2.ServeConn(nc, &http2.ServeConnOpts{
-		Context: s.context, BaseConfig: s.h2base,
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			d := h2Downs.Get().(*h2Down)
-			d.x.server, d.x.down = s, d
-			d.x.Peer, d.x.ServerPort, d.x.TLS = peer, port, state
-			d.serve(w, r)
-		}),
-	})
+func (s *Server) serveH2(nc net.Conn) bool {
+	s.h2conns.give(nc)
 	return true
 }
+
+// handedOver is a listener of connections that others have accepted.
+type handedOver struct {
+	conns  chan net.Conn
+	once   sync.Once
+	closed chan struct{}
+
+	mu   sync.Mutex
+	open map[net.Conn]chan struct{}
+}
+
+// give has a connection served, and returns when it is closed.
+func (h *handedOver) give(nc net.Conn) {
+	ended := make(chan struct{})
+	h.mu.Lock()
+	h.open[nc] = ended
+	h.mu.Unlock()
+	select {
+	case h.conns <- nc:
+		<-ended
+	case <-h.closed:
+		_ = nc.Close() // the client tries elsewhere
+		h.state(nc, http.StateClosed)
+	}
+}
+
+// state is told what becomes of a connection.
+func (h *handedOver) state(nc net.Conn, state http.ConnState) {
+	if state != http.StateClosed && state != http.StateHijacked {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if ended, ok := h.open[nc]; ok {
+		delete(h.open, nc)
+		close(ended)
+	}
+}
+
+// Accept implements net.Listener.
+func (h *handedOver) Accept() (net.Conn, error) {
+	select {
+	case nc := <-h.conns:
+		return nc, nil
+	case <-h.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (h *handedOver) Close() error {
+	h.once.Do(func() { close(h.closed) })
+	return nil
+}
+
+// Addr implements net.Listener.
+func (h *handedOver) Addr() net.Addr { return &net.TCPAddr{} }
 
 var h2Downs = sync.Pool{New: func() any { return new(h2Down) }}
 

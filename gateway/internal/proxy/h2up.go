@@ -13,8 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/http2"
-
 	"github.com/perdure/perdure/gateway/internal/h1"
 )
 
@@ -31,21 +29,25 @@ func (e *Endpoint) openH2() {
 	if idle == 0 {
 		idle = h2IdleTimeout
 	}
+	protocols := new(http.Protocols)
 	if e.o.TLS != nil {
-		e.o.TLS.NextProtos = []string{http2.NextProtoTLS}
+		e.o.TLS.NextProtos = []string{protocolH2}
+		protocols.SetHTTP2(true)
+	} else {
+		protocols.SetUnencryptedHTTP2(true)
 	}
-	t := &http2.Transport{
-		AllowHTTP: true, DisableCompression: true, IdleConnTimeout: idle,
-		ReadIdleTimeout: h2PingAfter, PingTimeout: h2PingTimeout, WriteByteTimeout: e.o.Write,
-		MaxHeaderListSize: uint32(e.o.Limits.Head), // 0 is its default
-		DialTLSContext: func(ctx context.Context, _, _ string, _ *tls.Config) (net.Conn, error) {
-			nc, err := e.dial(ctx)
-			if tc, ok := nc.(*tls.Conn); err == nil && ok && tc.ConnectionState().NegotiatedProtocol != http2.NextProtoTLS {
-				_ = nc.Close() // it is of no use
-				return nil, errNotH2
-			}
-			return nc, err
-		},
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		nc, err := e.dial(ctx)
+		if tc, ok := nc.(*tls.Conn); err == nil && ok && tc.ConnectionState().NegotiatedProtocol != protocolH2 {
+			_ = nc.Close() // it is of no use
+			return nil, errNotH2
+		}
+		return nc, err
+	}
+	t := &http.Transport{
+		Protocols: protocols, DialContext: dial, DialTLSContext: dial, TLSClientConfig: e.o.TLS,
+		DisableCompression: true, IdleConnTimeout: idle, MaxResponseHeaderBytes: int64(e.o.Limits.Head), // 0 is its default
+		HTTP2: &http.HTTP2Config{SendPingTimeout: h2PingAfter, PingTimeout: h2PingTimeout, WriteByteTimeout: e.o.Write},
 	}
 	e.attempt = func(x *Exchange) error { return e.attemptH2(x, t) }
 	e.closeFn = t.CloseIdleConnections
@@ -54,7 +56,7 @@ func (e *Endpoint) openH2() {
 var errNotH2 = errors.New("upstream does not speak HTTP/2")
 
 // attemptH2 has x answered by an HTTP/2 upstream.
-func (e *Endpoint) attemptH2(x *Exchange, t *http2.Transport) error {
+func (e *Endpoint) attemptH2(x *Exchange, t *http.Transport) error {
 	if x.Attempts == 1 {
 		x.body, x.whole = x.down.buffered()
 	}

@@ -12,8 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/http2"
-
 	"github.com/perdure/perdure/gateway/internal/h1"
 	"github.com/perdure/perdure/internal/clock"
 )
@@ -27,8 +25,8 @@ type Options struct {
 	Headers Headers
 	// Trusted are the proxies whose forwarding fields count.
 	Trusted TrustedProxies
-	// HTTP2 is how clients may speak HTTP/2; nil is golang.org/x/net's defaults.
-	HTTP2 *http2.Server
+	// HTTP2 is how clients may speak HTTP/2; nil is net/http's defaults, with 250 streams.
+	HTTP2 *http.HTTP2Config
 	// MaxConns is how many connections there may be at once, 0 for no limit.
 	MaxConns int
 	// Refused is told of requests that broke the rules.
@@ -45,14 +43,13 @@ type Server struct {
 	clock   clock.Clock
 	sweeper *h1.Sweeper
 	h1      *h1.Server
-	h2      *http2.Server
-	h2base  *http.Server
+	h2      *http.Server
+	h2conns *handedOver
 	handler atomic.Pointer[Handler]
 	context context.Context
 	cancel  context.CancelFunc
 
 	mu        sync.Mutex
-	h2conns   map[net.Conn]struct{}
 	listeners map[net.Listener]struct{}
 	conns     sync.WaitGroup
 	open      atomic.Int64
@@ -185,13 +182,15 @@ func (s *Server) serveConn(nc net.Conn, config *tls.Config) {
 		_ = nc.Close() // the client knows
 		return
 	}
-	if tc.ConnectionState().NegotiatedProtocol == http2.NextProtoTLS {
-		state := tc.ConnectionState()
-		s.serveH2(tc, &state)
+	if tc.ConnectionState().NegotiatedProtocol == protocolH2 {
+		s.serveH2(tc)
 		return
 	}
 	s.h1.ServeConn(tc, true)
 }
+
+// protocolH2 is HTTP/2's name in TLS.
+const protocolH2 = "h2"
 
 // handshakeTimeout bounds TLS's handshake.
 const handshakeTimeout = 10 * time.Second
@@ -205,25 +204,18 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		_ = l.Close() // nothing to be done about it
 	}
 	s.mu.Unlock()
-	_ = s.h2base.Shutdown(ctx) // has no connections of its own: it tells those of HTTP/2
+	var h2err error
+	var h2 sync.WaitGroup
+	h2.Go(func() { h2err = s.h2.Shutdown(ctx) })
 	err := s.h1.Shutdown(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		s.conns.Wait()
-	}()
-	select {
-	case <-ended:
-	case <-ctx.Done():
-		err = ctx.Err()
-		s.mu.Lock()
-		for nc := range s.h2conns {
-			_ = nc.Close() // its goroutine ends
-		}
-		s.mu.Unlock()
-		s.cancel()
-		<-ended
+	if h2.Wait(); h2err != nil {
+		_ = s.h2.Close() // what is left
+		err = h2err
 	}
+	if err != nil {
+		s.cancel()
+	}
+	s.conns.Wait()
 	s.cancel()
 	s.sweeper.Stop()
 	return err
