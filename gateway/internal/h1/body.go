@@ -65,7 +65,25 @@ func (b *Body) Next() ([]byte, error) {
 
 // Buffered reports whether Next would return something, or the end, without waiting.
 func (b *Body) Buffered() bool {
-	return len(b.rest) > 0 || b.err != nil || b.c.start < b.c.end && (b.framing != framedChunked || b.chunks.left > 0)
+	if len(b.rest) > 0 || b.err != nil {
+		return true
+	}
+	if b.framing == framedChunked {
+		b.advance() // what follows the data may be the end
+	}
+	return b.err != nil || b.c.start < b.c.end && (b.framing != framedChunked || b.chunks.left > 0)
+}
+
+// advance reads the framing of a chunked body that is in the buffer.
+func (b *Body) advance() {
+	used, err := b.chunks.advance(b.c.buffered(), b.limits, &b.trailers)
+	b.c.skip(used)
+	switch {
+	case err != nil:
+		b.err = err
+	case b.chunks.done:
+		b.err = io.EOF
+	}
 }
 
 // take takes what is in the buffer.
@@ -76,14 +94,7 @@ func (b *Body) take() (p []byte) {
 		p = p[:min(int64(len(p)), b.left)]
 		b.left -= int64(len(p))
 	case framedChunked:
-		used, err := b.chunks.advance(p, b.limits, &b.trailers)
-		b.c.skip(used)
-		if err != nil {
-			b.err = err
-			return nil
-		}
-		if b.chunks.done {
-			b.err = io.EOF
+		if b.advance(); b.err != nil {
 			return nil
 		}
 		p = b.c.buffered()

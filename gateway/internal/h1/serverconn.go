@@ -299,6 +299,18 @@ func (c *ServerConn) writeOut(p []byte) error {
 // Begun reports whether something of the answer was written to the client.
 func (c *ServerConn) Begun() bool { return c.begun }
 
+// Withdraw takes an answer back of which nothing was written yet. It reports whether that
+// was so.
+func (c *ServerConn) Withdraw() bool {
+	if c.phase != phaseBody || c.begun {
+		return false
+	}
+	c.out = c.out[:0]
+	c.phase, c.framing, c.left = phaseNone, framedNone, 0
+	c.head = c.Request.Method == http.MethodHead
+	return true
+}
+
 // Finish ends the answer, with trailer fields if it is chunked and has them, and writes
 // what is kept. After an error the connection is closed.
 func (c *ServerConn) Finish(trailers *Fields) error {

@@ -18,6 +18,8 @@ type downstream interface {
 	finish(trailers *h1.Fields) error
 	// abort ends the answer so that the client cannot take it for complete.
 	abort()
+	// withdraw takes an answer back, if nothing of it was sent.
+	withdraw() bool
 	// begun reports whether something of the answer was sent.
 	begun() bool
 	// close ends the connection after this answer.

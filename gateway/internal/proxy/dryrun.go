@@ -54,6 +54,7 @@ func (d *nullDown) write(p []byte) (int, error)                          { retur
 func (d *nullDown) flush() error                                         { return nil }
 func (d *nullDown) finish(*h1.Fields) error                              { return nil }
 func (d *nullDown) abort()                                               {}
+func (d *nullDown) withdraw() bool                                       { return true }
 func (d *nullDown) begun() bool                                          { return false }
 func (d *nullDown) close()                                               {}
 func (d *nullDown) buffered() ([]byte, bool)                             { return nil, true }

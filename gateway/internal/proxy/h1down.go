@@ -124,6 +124,7 @@ func (d *h1Down) write(p []byte) (int, error)                { return d.c.Write(
 func (d *h1Down) flush() error                               { return d.c.Flush() }
 func (d *h1Down) finish(trailers *h1.Fields) error           { return d.c.Finish(trailers) }
 func (d *h1Down) abort()                                     { d.c.Abort() }
+func (d *h1Down) withdraw() bool                             { return d.c.Withdraw() }
 func (d *h1Down) begun() bool                                { return d.c.Begun() }
 func (d *h1Down) close()                                     { d.c.Close() }
 func (d *h1Down) buffered() ([]byte, bool)                   { return d.c.Buffered() }

@@ -190,7 +190,11 @@ func (x *Exchange) relay(body Body) error {
 			break
 		}
 		if err != nil {
-			x.down.abort()
+			if x.down.withdraw() {
+				x.proxied, x.Sent = false, 0 // the client can be told
+			} else {
+				x.down.abort()
+			}
 			return err
 		}
 	}

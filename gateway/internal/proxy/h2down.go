@@ -266,9 +266,10 @@ func (d *h2Down) finish(trailers *h1.Fields) error {
 	return nil
 }
 
-func (d *h2Down) abort()      { d.aborted = true }
-func (d *h2Down) begun() bool { return d.started }
-func (d *h2Down) close()      {}
+func (d *h2Down) abort()         { d.aborted = true }
+func (d *h2Down) withdraw() bool { return false }
+func (d *h2Down) begun() bool    { return d.started }
+func (d *h2Down) close()         {}
 
 func (d *h2Down) buffered() ([]byte, bool) { return nil, d.r.ContentLength == 0 }
 

@@ -200,8 +200,9 @@ func TestABodyThatEndsTooEarlyIsNotTakenForComplete(t *testing.T) {
 			if err != nil {
 				return // not even the head: fine
 			}
-			if body, err := io.ReadAll(r.Body); err == nil {
-				t.Errorf("read %q without an error", body)
+			body, err := io.ReadAll(r.Body)
+			if err == nil && r.StatusCode != http.StatusBadGateway { // which it is if nothing was sent yet
+				t.Errorf("read %d %q without an error", r.StatusCode, body)
 			}
 		})
 	}
@@ -834,5 +835,65 @@ func TestDryRun(t *testing.T) {
 	}
 	if n := up.conns.Load(); n != 0 {
 		t.Error("the upstream was asked")
+	}
+}
+
+// While nothing was sent, the client is told that the body has ended too early.
+func TestAnAnswerIsWithdrawn(t *testing.T) {
+	t.Parallel()
+	up := newUpstream(t, answering("HTTP/1.1 200 OK\r\nX-Of: upstream\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcx\r\n"))
+	g := newGateway(t, proxy.Options{}, nil)
+	g.to(t, proxy.EndpointOptions{Address: up.address()}, nil)
+	c := g.dial(t)
+	for range 2 { // and the connection stays
+		c.send(lines("GET / HTTP/1.1", "Host: a"))
+		r, body := c.response("GET")
+		if r.StatusCode != http.StatusBadGateway || strings.Contains(body, "abc") || r.Header.Get("X-Of") != "" || r.Close {
+			t.Errorf("answered %d %q %v", r.StatusCode, body, r.Header)
+		}
+	}
+}
+
+func TestShutdownLetsStreamsEnd(t *testing.T) {
+	t.Parallel()
+	asked, release := make(chan struct{}), make(chan struct{})
+	g := newGateway(t, proxy.Options{}, nil)
+	g.to(t, proxy.EndpointOptions{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(asked)
+		<-release
+		_, _ = io.WriteString(w, "hello")
+	})}, nil)
+	client := h2Client(t, nil)
+	answered := make(chan string, 1)
+	go func() {
+		r, err := client.Get("http://" + g.address + "/")
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		defer r.Body.Close()
+		body, err := io.ReadAll(r.Body)
+		answered <- fmt.Sprint(string(body), err)
+	}()
+	<-asked
+	done := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		done <- g.Shutdown(ctx)
+	}()
+	for { // it does not listen any more
+		nc, err := net.Dial("tcp", g.address)
+		if err != nil {
+			break
+		}
+		nc.Close()
+	}
+	close(release)
+	if got := <-answered; got != "hello<nil>" {
+		t.Errorf("answered %q", got)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("Shutdown = %v", err)
 	}
 }
