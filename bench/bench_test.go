@@ -2,6 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -122,6 +126,26 @@ func TestTasksOf(t *testing.T) {
 	opts.n = 7
 	if tasks := tasksOf(opts, "dbos", "replay", 1); len(tasks) != 1 || tasks[0].N != 7 {
 		t.Errorf("replay with -n 7: got %+v", tasks)
+	}
+}
+
+func TestVariantsOfVaults(t *testing.T) {
+	t.Parallel()
+	opts, err := parseOptions(nil, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for engine, want := range map[string]string{
+		"perdure": "sign ES256 https (n=2000), sign ES256 process (n=2000), sign RS256 https (n=2000), sign RS256 process (n=2000)",
+		"river":   "",
+	} {
+		var titles []string
+		for _, task := range tasksOf(opts, engine, "sign", 1) {
+			titles = append(titles, task.title())
+		}
+		if got := strings.Join(titles, ", "); got != want {
+			t.Errorf("%s: got %s, want %s", engine, got, want)
+		}
 	}
 }
 
@@ -337,6 +361,34 @@ func (e *fakeEngine) issue(context.Context) (string, error) {
 
 func (e *fakeEngine) refresh(ctx context.Context, _ int) (string, error) { return e.issue(ctx) }
 
+// The vault of the fake engine has one value and signs by one key.
+
+func (e *fakeEngine) get(context.Context, string) (string, error) {
+	if e.wrong {
+		return "another value", nil
+	}
+	return "sss", nil
+}
+
+func (e *fakeEngine) set(context.Context, string, string) error { return nil }
+
+func (e *fakeEngine) sign(_ context.Context, digest []byte) ([]byte, error) {
+	if e.wrong {
+		return make([]byte, 64), nil
+	}
+	r, s, err := ecdsa.Sign(rand.Reader, fakeKey, digest)
+	if err != nil {
+		return nil, err
+	}
+	return append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...), nil
+}
+
+func (e *fakeEngine) public(context.Context) (crypto.PublicKey, error) {
+	return &fakeKey.PublicKey, nil
+}
+
+var fakeKey, _ = ecdsa.GenerateKey(elliptic.P256(), rand.Reader) // never fails
+
 func (e *fakeEngine) drained(context.Context, int) error { return nil }
 
 func newFakeSession(workload string, n int, wrong bool) *session {
@@ -352,6 +404,7 @@ func newFakeSession(workload string, n int, wrong bool) *session {
 		messages: e,
 		verifier: e,
 		tokens:   e,
+		vault:    e,
 		arrivals: a,
 		handled:  h,
 	}
@@ -382,14 +435,15 @@ func TestWorkloadsFillTheirRows(t *testing.T) {
 				t.Errorf("n %d, activities %d; want %d and %d", result.N, result.Activities, wantN, wantActivities)
 			}
 			identity := slices.Contains([]string{verified, issued, refreshed}, w.needs)
-			if result.Workload != w.name || result.PayloadBytes != 3 && !identity || result.Step != "activity" {
+			inVault := slices.Contains([]string{kept, signed}, w.needs)
+			if result.Workload != w.name || result.PayloadBytes != 3 && !identity && !inVault || result.Step != "activity" {
 				t.Errorf("got %+v", result)
 			}
 			without := w.name == "waiting" || w.name == "verify"
 			if hasSamples := result.P50Ms != nil && result.P99Ms != nil; hasSamples == without {
 				t.Errorf("p50 and p99 present: %t", hasSamples)
 			}
-			if (result.CPUMicrosPerOp != nil) != identity {
+			if (result.CPUMicrosPerOp != nil) != identity { // the fake vault has no process of its own
 				t.Error("cpu_us_per_op is for the workloads about identity, and only for them")
 			}
 			if (result.WaitingRSSMB != nil) != (w.name == "waiting") {
@@ -409,8 +463,13 @@ func TestWorkloadsRefuseWrongResults(t *testing.T) {
 			t.Parallel()
 			_, err := w.measure(t.Context(), newFakeSession(w.name, 12, true))
 			want := `returned "wrong"`
-			if w.needs == queued || w.needs == streamed {
+			switch w.needs {
+			case queued, streamed:
 				want = "acknowledged and not handled"
+			case kept:
+				want = `is "another value"`
+			case signed:
+				want = "does not verify"
 			}
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("got error %v", err)

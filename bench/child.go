@@ -45,10 +45,13 @@ type task struct {
 func (t task) crashes() bool { return t.Workload == "waiting" && !t.Restart }
 
 func (t task) title() string {
-	if t.Variant.Algorithm != "" {
-		return fmt.Sprintf("%s %s (n=%d)", t.Workload, t.Variant.Algorithm, t.N)
+	title := t.Workload
+	for _, word := range []string{t.Variant.Algorithm, t.Variant.Via} {
+		if word != "" {
+			title += " " + word
+		}
 	}
-	return fmt.Sprintf("%s (n=%d)", t.Workload, t.N)
+	return fmt.Sprintf("%s (n=%d)", title, t.N)
 }
 
 // tasksOf returns what is to be measured on an engine for one workload: nothing, if the workload needs what the
@@ -212,6 +215,7 @@ func measure(t task) (row, error) {
 	s.messages, _ = e.(messageEngine)
 	s.verifier, _ = e.(verifyEngine)
 	s.tokens, _ = e.(tokenEngine)
+	s.vault, _ = e.(vaultEngine)
 	if t.Restart {
 		w.measure = measureReady
 	}
@@ -232,7 +236,7 @@ func (s *session) newRow(concurrency int) row {
 	return row{
 		Peer: s.task.Engine, Version: s.facts.version, Store: s.facts.store, Durability: s.facts.durability,
 		Workload: s.task.Workload, Step: s.task.Step, Concurrency: concurrency,
-		Algorithm: s.task.Variant.Algorithm, Cached: s.task.Variant.Cached,
+		Algorithm: s.task.Variant.Algorithm, Via: s.task.Variant.Via, Cached: s.task.Variant.Cached,
 		PayloadBytes: s.task.Payload, Rep: s.task.Rep,
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"fmt"
 	"runtime/debug"
 	"strconv"
@@ -57,7 +58,7 @@ const (
 )
 
 // engine is one product under test, with what works for it in this process. Each is a workflowEngine, a messageEngine, a
-// verifyEngine or a tokenEngine, or several of them.
+// verifyEngine, a tokenEngine or a vaultEngine, or several of them.
 type engine interface {
 	// open starts the engine on dir, which is empty or holds what an earlier process left there, and returns when
 	// it takes work.
@@ -110,6 +111,20 @@ type tokenEngine interface {
 	refresh(ctx context.Context, signIn int) (string, error)
 }
 
+// vaultEngine keeps secrets, each value durably before set returns, and a key that does not leave it. Its methods are called
+// from many goroutines.
+type vaultEngine interface {
+	engine
+	// get returns the current value of a secret.
+	get(ctx context.Context, name string) (string, error)
+	// set makes a new version of a secret.
+	set(ctx context.Context, name, value string) error
+	// sign returns the signature of a SHA-256 digest by the algorithm that is measured, as JWA has it.
+	sign(ctx context.Context, digest []byte) ([]byte, error)
+	// public returns the public part of the key.
+	public(ctx context.Context) (crypto.PublicKey, error)
+}
+
 // facts are what a row says of an engine.
 type facts struct {
 	version    string
@@ -136,16 +151,20 @@ const (
 	verified  = "verify"
 	issued    = "tokens"
 	refreshed = "refresh"
+	kept      = "secret"
+	signed    = "sign"
 )
 
 // peer is an entry in the list of engines.
 type peer struct {
 	name string
-	does []string // what it can be given: workflows, queue, stream, verify, tokens, refresh
+	does []string // what it can be given: workflows, queue, stream, verify, tokens, refresh, secret, sign
 	step string   // the kind of step that its workflows use: activity or inline
 	both bool     // has inline steps beside its activities
 	// remembers says that it can remember tokens that it has verified.
 	remembers bool
+	// inProcess says that its vault can be used by calls, too.
+	inProcess bool
 	make      func(deps) (engine, facts, error)
 	// waitingN is the default number of instances of the waiting workload.
 	waitingN int
@@ -154,8 +173,8 @@ type peer struct {
 // peers are all engines, in the order in which they run.
 var peers = []peer{
 	{
-		name: "perdure", does: []string{workflows, queued, streamed, verified, issued, refreshed}, step: "activity", both: true,
-		remembers: true, make: newPerdure, waitingN: 100_000,
+		name: "perdure", does: []string{workflows, queued, streamed, verified, issued, refreshed, kept, signed}, step: "activity", both: true,
+		remembers: true, inProcess: true, make: newPerdure, waitingN: 100_000,
 	},
 	{name: "dbos", does: []string{workflows}, step: "inline", make: newDBOS, waitingN: 1000},
 	{name: "durabletask", does: []string{workflows}, step: "activity", make: newDurableTask, waitingN: 1000},

@@ -60,6 +60,12 @@ func newPerdure(d deps) (engine, facts, error) {
 	case issued, refreshed:
 		return &provider{name: "perdure", deps: d}, f, nil
 	}
+	switch d.variant.Via {
+	case viaHTTPS:
+		return &perdureVault{deps: d}, f, nil
+	case viaProcess:
+		return &perdureInProcess{deps: d}, f, nil
+	}
 	return &perdureEngine{deps: d}, f, nil
 }
 

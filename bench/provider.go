@@ -51,6 +51,7 @@ type offer struct {
 func providers() map[string]func(context.Context, serving) (*offer, error) {
 	return map[string]func(context.Context, serving) (*offer, error){
 		"perdure": servePerdure, "zitadel": serveZitadel, "fosite": serveFosite,
+		servePerdureVaultName: servePerdureVault,
 	}
 }
 

@@ -17,6 +17,7 @@ type row struct {
 	N                   int      `json:"n"`
 	Activities          int      `json:"activities"`
 	Algorithm           string   `json:"algorithm,omitempty"`
+	Via                 string   `json:"via,omitempty"`
 	Cached              *bool    `json:"cached,omitempty"`
 	Concurrency         int      `json:"concurrency"`
 	Seconds             float64  `json:"seconds"`

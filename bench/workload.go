@@ -28,7 +28,8 @@ type workload struct {
 
 // variant is one of several ways to measure a workload. What a workload does not have is empty.
 type variant struct {
-	Algorithm  string // by which tokens are signed
+	Algorithm  string // by which tokens, or digests, are signed
+	Via        string // how a vault is used: https or process
 	Cached     *bool  // whether tokens that were verified are remembered
 	Goroutines int    // at once, where that does not follow from -inflight
 }
@@ -50,6 +51,9 @@ func workloads() []workload {
 		{name: "verify", needs: verified, sizes: size(10_000), variants: verifyVariants, measure: measureVerify},
 		{name: "tokens", needs: issued, sizes: size(2000), variants: algorithms("RS256", "ES256"), measure: measureTokens},
 		{name: "refresh", needs: refreshed, sizes: size(2000), variants: algorithms("ES256"), measure: measureRefresh},
+		{name: "secret-get", needs: kept, sizes: size(2000), variants: vaultVariants(""), measure: measureSecretGet},
+		{name: "secret-set", needs: kept, sizes: size(2000), variants: vaultVariants(""), measure: measureSecretSet},
+		{name: "sign", needs: signed, sizes: size(2000), variants: vaultVariants("ES256", "RS256"), measure: measureSign},
 	}
 }
 
@@ -78,6 +82,7 @@ type session struct {
 	messages messageEngine  // nil if it carries no messages
 	verifier verifyEngine   // nil if it verifies no tokens
 	tokens   tokenEngine    // nil if it issues no tokens
+	vault    vaultEngine    // nil if it is no vault
 	facts    facts
 	arrivals *arrivals
 	handled  *handled
