@@ -88,6 +88,10 @@ func (p *program) dbAdd() *cobra.Command {
 			}
 			return p.show(made, func() {
 				p.say("%s is registered, with a certificate authority of its own.", made.Name)
+				if made.Admin == "" {
+					p.hint("Next: perdure db trust %s --folder FOLDER prints what it must know; FOLDER is where its files will be.", made.Name)
+					return
+				}
 				p.hint("Next: perdure db trust %s --apply --folder FOLDER, where its data folder or another one of the server's is.", made.Name)
 			})
 		}),

@@ -129,6 +129,9 @@ func startShop(t *testing.T) (*perdure.App, *pgtest.Cluster) {
 	t.Helper()
 	cluster := pgtest.Start(t)
 	cluster.Exec(t, "postgres", "CREATE DATABASE shop")
+	if cluster.User != "postgres" { // so that there is an administrator of that name everywhere
+		cluster.Exec(t, "postgres", "CREATE ROLE postgres SUPERUSER LOGIN")
+	}
 	data := filepath.Join(t.TempDir(), "data")
 	app := perdure.New(perdure.Config{
 		Title: "Shop", Data: data, Listen: "localhost:0", Logger: slog.New(slog.DiscardHandler), Identity: &identity.Config{NoLogin: true},
@@ -182,8 +185,23 @@ func TestGuideDatabases(t *testing.T) {
 	if err != nil || who != "shop" {
 		t.Fatalf("%q %v", who, err)
 	}
-	if _, err := pool.Exec(t.Context(), `ALTER TABLE orders ADD n int`); err == nil || !strings.Contains(err.Error(), "42501") {
-		t.Errorf("the app changes a table: %v", err)
+	// What the guide says that a hole for SQL does not open. 42501 is insufficient_privilege.
+	for _, statement := range []string{
+		`ALTER TABLE orders ADD n int`, `DROP TABLE orders`, `CREATE TABLE mine (n int)`, `CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'`,
+		`COPY orders TO PROGRAM 'true'`, `SELECT pg_read_file('pg_hba.conf')`, `SELECT rolpassword FROM pg_authid`, `CREATE ROLE other LOGIN`,
+		`SET ROLE postgres`, `SET SESSION AUTHORIZATION postgres`, `ALTER SYSTEM SET ssl = off`, `SELECT pg_reload_conf()`,
+	} {
+		if _, err := pool.Exec(t.Context(), statement); err == nil || !strings.Contains(err.Error(), "42501") {
+			t.Errorf("%s: %v", statement, err)
+		}
+	}
+	other, err := openPool(t.Context(), app, "dbname=postgres")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(other.Close)
+	if err := other.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "pg_hba.conf") {
+		t.Errorf("another database: %v", err)
 	}
 
 	// The role of an instance is there for its work, and ends with it.
