@@ -174,6 +174,7 @@ func TestShutdownLetsExchangesEnd(t *testing.T) {
 	}
 }
 
+// The log sees the response's fields, which are in the upstream connection's buffer.
 func TestTheLogSeesTheResponse(t *testing.T) {
 	t.Parallel()
 	up := newUpstream(t, answering("HTTP/1.1 200 OK\r\nX-Mark: mark\r\nContent-Length: 5\r\n\r\nhello"))

@@ -202,7 +202,6 @@ func TestABodyThatEndsTooEarlyIsNotTakenForComplete(t *testing.T) {
 	}
 }
 
-// round is a balancer that goes through its endpoints.
 func TestServerSentEventsAreNotHeldBack(t *testing.T) {
 	t.Parallel()
 	next := make(chan struct{})
@@ -299,7 +298,6 @@ func TestOnlyWebSocketIsSwitchedTo(t *testing.T) {
 	}
 }
 
-// What an upstream sends unasked is not the answer to the next request.
 func TestMethodsThatDoNotPass(t *testing.T) {
 	t.Parallel()
 	up := newUpstream(t, answering(hello))
@@ -312,7 +310,6 @@ func TestMethodsThatDoNotPass(t *testing.T) {
 	}
 }
 
-// The log sees the response's fields, which are in the upstream connection's buffer.
 // While nothing was sent, the client is told that the body has ended too early.
 func TestAnAnswerIsWithdrawn(t *testing.T) {
 	t.Parallel()

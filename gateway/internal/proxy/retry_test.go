@@ -75,6 +75,7 @@ func TestAConnectionThatWasClosedIsNotUsed(t *testing.T) {
 	}
 }
 
+// round is a balancer that goes through its endpoints.
 type round struct {
 	endpoints []*proxy.Endpoint
 	next      atomic.Int64
@@ -164,6 +165,7 @@ func TestClientThatLeaves(t *testing.T) {
 	<-logged
 }
 
+// What an upstream sends unasked is not the answer to the next request.
 func TestUnaskedBytesAreNotAnAnswer(t *testing.T) {
 	t.Parallel()
 	send, sent := make(chan struct{}), make(chan struct{})
