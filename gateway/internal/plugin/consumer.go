@@ -173,3 +173,6 @@ type Captures interface {
 
 // CapturesKey is the key under which the Captures of an exchange are, if there are any.
 type CapturesKey struct{}
+
+// Grouped is a Credential that says in which groups somebody is.
+type Grouped interface{ Groups() []string }

@@ -132,3 +132,24 @@ func CheckHeaderName(value any) string {
 	}
 	return ""
 }
+
+// CheckQuoted is a Check for a text that goes into quotes in a header.
+func CheckQuoted(value any) string {
+	for _, c := range value.(string) {
+		if c < ' ' || c == '"' || c == '\\' || c == 0x7f {
+			return "cannot have quotes, backslashes and control characters"
+		}
+	}
+	return ""
+}
+
+// Unsupported is a Check for a setting of Kong's that must stay at what says nothing, since this gateway has
+// nothing of the kind.
+func Unsupported(instead string) func(value any) string {
+	return func(value any) string {
+		if empty(value) {
+			return ""
+		}
+		return "is not supported: " + instead
+	}
+}

@@ -83,3 +83,11 @@ func (st *State) drop(used map[stateKey]bool) {
 		}
 	}
 }
+
+// Kept returns what KeepForAll has kept under a name.
+func Kept[T any](st *State, name string) (T, bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	v, ok := st.kept[stateKey{"", name}].(T)
+	return v, ok
+}

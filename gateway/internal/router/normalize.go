@@ -102,8 +102,8 @@ func decode(path string) string {
 	return b.String()
 }
 
-// escape writes a normal path as it may stand in a request line.
-func escape(path string) string {
+// Escape writes a normal path as it may stand in a request line.
+func Escape(path string) string {
 	n := 0
 	for i := range len(path) {
 		if !mayStand[path[i]] {

@@ -43,17 +43,17 @@ func (m *Match) Target(service *entity.Service) (path, prefix string) {
 		base = service.Path
 	}
 	if !m.Route.StripPath {
-		return escape(whole(base, m.Path, m.Route.PathHandling)), ""
+		return Escape(whole(base, m.Path, m.Route.PathHandling)), ""
 	}
 	matched := m.Matched()
 	if matched != "/" {
-		prefix = escape(matched)
+		prefix = Escape(matched)
 	}
 	rest := ""
 	if len(matched) <= len(m.Path) {
 		rest = sanitize(m.Path[len(matched):])
 	}
-	return escape(stripped(base, rest, m.Path, m.Route.PathHandling)), prefix
+	return Escape(stripped(base, rest, m.Path, m.Route.PathHandling)), prefix
 }
 
 // whole joins the path of a service and the whole of a request's.

@@ -29,23 +29,13 @@ func Kind() *plugin.Kind {
 				{Name: "maximum_expiration", Type: plugin.Number, Default: 0.0, Between: &[2]float64{0, longest}},
 				{Name: "anonymous", Type: plugin.String},
 				{Name: "run_on_preflight", Type: plugin.Boolean, Default: true, Required: true},
-				{Name: "realm", Type: plugin.String, Check: checkRealm},
+				{Name: "realm", Type: plugin.String, Check: plugin.CheckQuoted},
 				// Kong has no such setting: whom tokens must be for, one of these.
 				{Name: "audience", Type: plugin.Set, Elements: text},
 			},
 			Check: check,
 		},
 	}
-}
-
-// checkRealm keeps the realm within its quotes.
-func checkRealm(value any) string {
-	for _, c := range value.(string) {
-		if c < ' ' || c == '"' || c == '\\' || c == 0x7f {
-			return "cannot have quotes, backslashes and control characters"
-		}
-	}
-	return ""
 }
 
 // check says what is wrong between settings, and what Kong leaves open.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"sync"
@@ -36,6 +37,7 @@ type Gateway struct {
 	server   *proxy.Server
 	client   *http.Client
 	address  string
+	endpoint *proxy.Endpoint
 
 	mu       sync.Mutex
 	upstream *http.Request
@@ -64,6 +66,13 @@ func New(t testing.TB, registry *plugin.Registry, file string) *Gateway {
 	g := &Gateway{t: t, Clock: clock.NewManual(Start), registry: registry, state: plugin.NewState()}
 	g.server = proxy.NewServer(proxy.HandlerFunc(proxy.NotFound), proxy.Options{
 		Clock: g.Clock, Trusted: proxy.TrustedProxies{netip.MustParsePrefix("127.0.0.0/8")},
+	})
+	upstream := httptest.NewServer(http.HandlerFunc(g.answer))
+	g.endpoint = proxy.NewEndpoint(proxy.EndpointOptions{Address: upstream.Listener.Addr().String(), Sweeper: g.server.Sweeper()})
+	t.Cleanup(func() {
+		g.endpoint.Close()
+		upstream.CloseClientConnections()
+		upstream.Close()
 	})
 	g.Load(file)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -112,10 +121,9 @@ func (g *Gateway) Load(file string) {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	endpoint := proxy.NewEndpoint(proxy.EndpointOptions{Handler: http.HandlerFunc(g.answer), Sweeper: g.server.Sweeper()})
 	chains := make([]*proxy.Chain, len(config.Routes))
 	for i, r := range config.Routes {
-		chains[i] = &proxy.Chain{Balancer: endpoint}
+		chains[i] = &proxy.Chain{Balancer: g.endpoint}
 		plan.Attach(r, chains[i])
 	}
 	g.server.Swap(proxy.HandlerFunc(func(x *proxy.Exchange) {
@@ -228,3 +236,16 @@ func (r *Response) Noted(text string) bool {
 	}
 	return false
 }
+
+// Problems returns what is wrong with a configuration, a line for each.
+func Problems(registry *plugin.Registry, file string) string {
+	_, problems := Compile(registry, file)
+	var b strings.Builder
+	for _, p := range problems {
+		b.WriteString(p.String() + "\n")
+	}
+	return b.String()
+}
+
+// State returns what the instances remember.
+func (g *Gateway) State() *plugin.State { return g.state }
