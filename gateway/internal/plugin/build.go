@@ -24,7 +24,20 @@ type Plan struct {
 // kindInUse is a kind with its instances.
 type kindInUse struct {
 	*Kind
-	instances []*instance
+	byRoute   map[*entity.Route][]*instance
+	byService map[*entity.Service][]*instance // and no route
+	others    []*instance
+}
+
+func (k *kindInUse) add(in *instance) {
+	switch e := in.entity; {
+	case e.Route.Set():
+		k.byRoute[e.Route.To] = append(k.byRoute[e.Route.To], in)
+	case e.Service.Set():
+		k.byService[e.Service.To] = append(k.byService[e.Service.To], in)
+	default:
+		k.others = append(k.others, in)
+	}
 }
 
 // instance is a plugin of a configuration, made.
@@ -68,10 +81,10 @@ func (r *Registry) Build(c *entity.Config, env Environment) (*Plan, []entity.Pro
 			panic("plugin: an instance of " + k.Name + " has no phase")
 		}
 		if kinds[k] == nil {
-			kinds[k] = &kindInUse{Kind: k}
+			kinds[k] = &kindInUse{Kind: k, byRoute: map[*entity.Route][]*instance{}, byService: map[*entity.Service][]*instance{}}
 			plan.kinds = append(plan.kinds, kinds[k])
 		}
-		kinds[k].instances = append(kinds[k].instances, &instance{ph, p})
+		kinds[k].add(&instance{ph, p})
 	}
 	if len(problems) > 0 {
 		return nil, problems
@@ -110,7 +123,7 @@ func binding(p *entity.Plugin) (bits int) {
 }
 
 // Attach adds the plugins of a route to a chain: those bound to it, to its service, and to all. A route of nil
-// is none: those bound to all.
+// is none: those bound to all, of which Kong asks those that filter heads and log alone when no route matches.
 func (p *Plan) Attach(route *entity.Route, chain *proxy.Chain) {
 	for _, k := range p.kinds {
 		if s := k.slot(route); s != nil {
@@ -136,19 +149,20 @@ func (k *kindInUse) slot(route *entity.Route) *slot {
 	if route != nil {
 		service = route.Service.To
 	}
-	for _, in := range k.instances {
-		e := in.entity
-		if e.Route.Set() && e.Route.To != route || e.Service.Set() && e.Service.To != service {
-			continue
-		}
-		if c := e.Consumer.To; e.Consumer.Set() {
-			if s.consumers == nil {
-				s.consumers = map[*entity.Consumer]*instance{}
+	if route != nil {
+		for _, in := range k.byRoute[route] {
+			if e := in.entity; !e.Service.Set() || e.Service.To == service {
+				s.add(in)
 			}
-			s.consumers[c] = closer(s.consumers[c], in)
-			continue
 		}
-		s.all = closer(s.all, in)
+	}
+	if service != nil {
+		for _, in := range k.byService[service] {
+			s.add(in)
+		}
+	}
+	for _, in := range k.others {
+		s.add(in)
 	}
 	if s.all == nil && s.consumers == nil {
 		return nil
@@ -157,6 +171,18 @@ func (k *kindInUse) slot(route *entity.Route) *slot {
 		s.consumers[c] = closer(in, s.all)
 	}
 	return s
+}
+
+func (s *slot) add(in *instance) {
+	c := in.entity.Consumer
+	if !c.Set() {
+		s.all = closer(s.all, in)
+		return
+	}
+	if s.consumers == nil {
+		s.consumers = map[*entity.Consumer]*instance{}
+	}
+	s.consumers[c.To] = closer(s.consumers[c.To], in)
 }
 
 // closer returns the one that is bound more closely.
