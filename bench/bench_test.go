@@ -137,6 +137,7 @@ func TestVariantsOfVaults(t *testing.T) {
 	}
 	for engine, want := range map[string]string{
 		"perdure": "sign ES256 https (n=2000), sign ES256 process (n=2000), sign RS256 https (n=2000), sign RS256 process (n=2000)",
+		"openbao": "sign ES256 https (n=2000), sign RS256 https (n=2000)",
 		"river":   "",
 	} {
 		var titles []string

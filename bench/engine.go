@@ -189,6 +189,7 @@ var peers = []peer{
 	{name: "golang-jwt", does: []string{verified}, make: newGolangJWT},
 	{name: "zitadel", does: []string{issued, refreshed}, make: newZitadel},
 	{name: "fosite", does: []string{issued, refreshed}, make: newFosite},
+	{name: "openbao", does: []string{kept, signed}, make: newOpenBao},
 }
 
 func engineNames() []string {

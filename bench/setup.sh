@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what the bench needs besides Go: PostgreSQL, Restate's server and Temporal's development server. It installs
+# Installs what the bench needs besides Go: PostgreSQL, Restate's server, Temporal's development server and OpenBao. It installs
 # only what is missing and can be run again. What is not a system package goes to .tools beside this script.
 set -eu
 cd "$(dirname "$0")"
@@ -47,4 +47,26 @@ if [ "$(cat "$temporal.version" 2>/dev/null)" != "$temporal_cli_version" ] || [ 
 		GOFLAGS=-mod=mod nice -n 10 go build -trimpath -ldflags='-s -w' -o "$program" ./temporalserver
 	)
 	echo "$temporal_cli_version" >"$temporal.version"
+fi
+
+# OpenBao cannot be installed by name either: the proxy has the commit of its version, and its module names the modules that it
+# is made of by folders that are no part of the download.
+openbao_version=v2.4.0
+openbao_commit=v0.0.0-20250828202315-f9407a27fbee
+bao=.tools/bao
+if [ "$(cat "$bao.version" 2>/dev/null)" != "$openbao_version" ] || [ ! -x "$bao" ]; then
+	module=$(go mod download -json "github.com/openbao/openbao@$openbao_commit" | sed -n 's/^\t"Dir": "\(.*\)",*$/\1/p')
+	source=$(mktemp -d)
+	trap 'rm -rf "${work:-}" "$source"' EXIT
+	cp -R "$module/." "$source"
+	chmod -R u+w "$source"
+	program=$(pwd)/$bao
+	(
+		cd "$source"
+		for part in api/v2 api/auth/approle/v2 api/auth/kubernetes/v2 api/auth/userpass/v2 sdk/v2; do
+			go mod edit -dropreplace "github.com/openbao/openbao/$part"
+		done
+		GOFLAGS=-mod=mod nice -n 10 go build -trimpath -ldflags='-s -w' -o "$program" .
+	)
+	echo "$openbao_version" >"$bao.version"
 fi
