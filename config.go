@@ -38,7 +38,8 @@ type Config struct {
 	Blobs string
 	// Streams and Queues say which streams and queues live on NATS JetStream, by
 	// name: "nats://user:password@host:4222/SUBJECT?stream=NAME", or "tls:" for a
-	// server with TLS. A user without a password is a token. Without a subject or
+	// server with TLS. A user without a password is a token; a password "vault:NAME" is that secret of the app's vault, read anew
+	// for each connection. Without a subject or
 	// a stream, that is named as the resource is. Parameters besides stream are
 	// creds (a file of credentials), ca (a file of certificates) and, for a
 	// JetStream stream that has still to be made, replicas, max_age, max_bytes,
@@ -59,8 +60,8 @@ type Config struct {
 	// tokens, and the sessions of browsers.
 	Identity *identity.Config
 	// Login, unless nil, lets browsers sign in at another issuer of OpenID Connect. With an
-	// Audience, functions take its access tokens as well. BaseURL defaults to Origin. It is
-	// for apps without Identity, which has a sign-in of its own.
+	// Audience, functions take its access tokens as well. BaseURL defaults to Origin. A ClientSecret "vault:NAME" is
+	// that secret of the app's vault, read when it is needed. It is for apps without Identity, which has a sign-in of its own.
 	Login *login.Config
 	// Vault, unless nil, gives the app a vault for secrets, keys and certificates: its functions and settings name secrets by
 	// "vault:NAME", and other programs reach it by the clients of Azure Key Vault.
@@ -200,6 +201,9 @@ func (c Config) validateAccess() error {
 		if c.Login != nil {
 			errs = append(errs, errors.New("Login and Identity are both set: the provider of Identity has a sign-in of its own"))
 		}
+	}
+	if _, _, err := c.secretRef(c.DeadLetterWebhook.Secret); err != nil {
+		errs = append(errs, fmt.Errorf("DeadLetterWebhook.Secret: %w", err))
 	}
 	if c.Vault != nil {
 		if err := c.Vault.WithDefaults().Validate(); err != nil {

@@ -37,7 +37,7 @@ func (a *App) ExpireAnswers(ctx context.Context) error {
 
 // SignWebhook returns the signature of a message under a secret.
 func SignWebhook(secret, id, at, body string) (string, error) {
-	key, err := DeadLetterWebhook{Secret: secret}.key()
+	key, err := webhookKey(secret)
 	return signWebhook(key, id, at, []byte(body)), err
 }
 

@@ -38,6 +38,13 @@ func (r *running) openAccess(ctx context.Context, p *parts) error {
 	if err := r.openVault(p); err != nil {
 		return err
 	}
+	// First, and stopped last: what else works may need a token or a secret.
+	if r.vault != nil {
+		r.services = append([]service{r.vault}, r.services...)
+	}
+	if r.provider != nil {
+		r.services = append([]service{r.provider}, r.services...)
+	}
 	return r.openDatabases()
 }
 
@@ -86,7 +93,6 @@ func (r *running) openIdentity(p *parts) (err error) {
 	if r.provider, err = identity.New(o); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	r.services = append(r.services, r.provider)
 	if r.identityServer != nil {
 		r.identityServer.handler = r.provider
 		r.services = append(r.services, r.identityServer)

@@ -38,6 +38,12 @@ func (r *running) openLogin(c login.Config) error {
 // configured, its access tokens count as well.
 func (r *running) openForeignLogin() error {
 	c := *r.config.Login
+	if _, ok, err := r.config.secretRef(c.ClientSecret); err != nil {
+		return fmt.Errorf("%w: Login.ClientSecret: %w", ErrConfig, err)
+	} else if ok {
+		text := c.ClientSecret
+		c.ClientSecret, c.SecretFunc = "", func(ctx context.Context) (string, error) { return r.secret(ctx, text) }
+	}
 	if c.Audience != "" && c.Verifier == nil && r.config.Auth == nil {
 		v, err := auth.NewVerifier(auth.VerifierConfig{
 			Issuer: c.Issuer, Audiences: []string{c.Audience}, HTTPClient: c.HTTPClient, Now: r.clock.Now, Log: r.config.Logger,

@@ -53,7 +53,11 @@ func (r *running) linkNATS(p *parts) error {
 				errs = append(errs, fmt.Errorf("%s: %w", field, err))
 				continue
 			}
-			r.addLink(field, p.resources[name], jetstream.Config{Address: address}, p)
+			if _, _, err := r.config.secretRef(address.Secret()); err != nil {
+				errs = append(errs, fmt.Errorf("%s: the password: %w", field, err))
+				continue
+			}
+			r.addLink(field, p.resources[name], jetstream.Config{Address: address, Secret: r.secret}, p)
 		}
 	}
 	return errors.Join(append(errs, r.observeLinks())...)

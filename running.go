@@ -227,7 +227,7 @@ func (r *running) openEngine(p *parts) (err error) {
 	}
 	errs = append(errs, r.dispatcher.Register(raiseLostEvents(r.engine)))
 	if c.DeadLetterWebhook.URL != "" {
-		errs = append(errs, r.dispatcher.Register(c.DeadLetterWebhook.sender()))
+		errs = append(errs, r.dispatcher.Register(c.DeadLetterWebhook.sender(r.secret)))
 	}
 	bindings := binding.Env{Resources: p.resources, Injectors: injectors, Secret: r.bindSecret}
 	for _, part := range p.events {

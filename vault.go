@@ -48,7 +48,6 @@ func (r *running) openVault(p *parts) (err error) {
 	if r.vault, err = vault.New(o); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	r.services = append(r.services, r.vault)
 	r.env.Secret = r.secret
 	if r.vaultServer == nil {
 		return nil
@@ -119,19 +118,26 @@ func (r *running) secret(ctx context.Context, text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if r.vault == nil {
+		return "", vault.ErrNoVault
+	}
 	return r.vault.Client().Value(ctx, ref)
+}
+
+// secretRef reads a reference to a secret; ok is false for a text that is none.
+func (c Config) secretRef(text string) (ref vault.Ref, ok bool, err error) {
+	ref, ok, err = vault.ParseRef(text)
+	if ok && err == nil && c.Vault == nil {
+		err = errors.New("the app has no vault: set Config.Vault")
+	}
+	return ref, ok, err
 }
 
 // bindSecret lets the tag of a field name a secret.
 func (r *running) bindSecret(tag string) (read func(context.Context) (string, error), ok bool, err error) {
-	ref, ok, err := vault.ParseRef(tag)
-	switch {
-	case err != nil:
-		return nil, true, err
-	case !ok:
-		return nil, false, nil
-	case r.config.Vault == nil:
-		return nil, true, errors.New("the app has no vault: set Config.Vault")
+	ref, ok, err := r.config.secretRef(tag)
+	if err != nil || !ok {
+		return nil, ok, err
 	}
 	return func(ctx context.Context) (string, error) { return r.vault.Client().Value(ctx, ref) }, true, nil
 }

@@ -3,15 +3,22 @@ package perdure_test
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/auth/login"
 	"github.com/perdure/perdure/internal/clock"
+	"github.com/perdure/perdure/internal/jetstream/natstest"
+	"github.com/perdure/perdure/perduretest"
+	"github.com/perdure/perdure/queue"
 	"github.com/perdure/perdure/vault"
 )
 
@@ -151,4 +158,79 @@ func TestOnExpiring(t *testing.T) {
 	if n := told.Load(); n != 3 {
 		t.Errorf("told %d times", n)
 	}
+}
+
+// Settings name secrets: what they are is read when it is needed, and a new one counts at once.
+func TestWebhookSecretOfVault(t *testing.T) {
+	t.Parallel()
+	signatures := make(chan [2]string, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		id, at := r.Header.Get("Webhook-Id"), r.Header.Get("Webhook-Timestamp")
+		want, err := perdure.SignWebhook(webhookSecret, id, at, string(body))
+		if err != nil {
+			t.Error(err)
+		}
+		signatures <- [2]string{r.Header.Get("Webhook-Signature"), want}
+	}))
+	t.Cleanup(server.Close)
+	q := queue.Of[job]("jobs")
+	w := newWorld(t)
+	w.config.Vault = &vault.Config{Grants: []vault.Grant{{Member: "subject:self", Role: "secrets-officer"}}}
+	w.config.DeadLetterWebhook = perdure.DeadLetterWebhook{URL: server.URL, Secret: "vault:hook-secret", AllowPrivate: true}
+	r := w.start(deadEnd(q))
+	r.unit(func(ctx context.Context) error { return q.Send(ctx, job{}) })
+	r.settle()
+	if len(signatures) > 0 {
+		t.Error("signed by a secret that is not there")
+	}
+	if _, err := r.Vault().Set(t.Context(), vault.Secret("hook-secret"), webhookSecret); err != nil {
+		t.Fatal(err)
+	}
+	r.advance(5 * time.Second)
+	if got := get(t, signatures); got[0] != got[1] {
+		t.Errorf("signature %q, want %q", got[0], got[1])
+	}
+}
+
+func TestSettingsNameSecretsOfNoVault(t *testing.T) {
+	t.Parallel()
+	for field, change := range map[string]func(*perdure.Config){
+		"DeadLetterWebhook.Secret": func(c *perdure.Config) {
+			c.DeadLetterWebhook = perdure.DeadLetterWebhook{URL: "https://example.com/", Secret: "vault:hook-secret"}
+		},
+		"Login.ClientSecret": func(c *perdure.Config) {
+			c.Login = &login.Config{Issuer: "https://example.com/", ClientID: "x", ClientSecret: "vault:client-secret"}
+		},
+		`Queues["jobs"]`: func(c *perdure.Config) {
+			c.Queues = map[string]string{"jobs": "nats://app:vault:nats-password@localhost/jobs"}
+		},
+	} {
+		w := newWorld(t)
+		change(&w.config)
+		if text := w.refuse(deadEnd(queue.Of[job]("jobs"))); !strings.Contains(text, field) || !strings.Contains(text, "Config.Vault") {
+			t.Errorf("%s: %s", field, text)
+		}
+	}
+}
+
+// A password for NATS comes from the vault for each connection.
+func TestNATSPasswordOfVault(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t, func(o *natstest.Options) { o.Username, o.Password = "app", "right" })
+	c := perdure.Config{
+		Queues: map[string]string{"jobs": "nats://app:vault:nats-password@" + server.Host() + "/jobs?stream=JOBS"},
+		Vault:  &vault.Config{Grants: []vault.Grant{{Member: "subject:self", Role: "secrets-officer"}}},
+		Logger: slog.New(slog.DiscardHandler),
+	}
+	app := perduretest.Start(t, c, jobParts()...)
+	for _, password := range []string{"wrong", "right"} {
+		if _, err := app.Vault().Set(t.Context(), vault.Secret("nats-password"), password); err != nil {
+			t.Fatal(err)
+		}
+	}
+	app.Advance(time.Minute)
+	sendJobs(app, "a", 1)
+	app.Advance(time.Minute)
+	wantSum(t, app, "a", 1)
 }

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/perdure/perdure/internal/delivery"
+	"github.com/perdure/perdure/vault"
 )
 
 // DeadLetterWebhook is an address that is told of each dead letter by a POST whose JSON
@@ -33,7 +34,8 @@ import (
 type DeadLetterWebhook struct {
 	// URL is where to post. It must be https, unless AllowPrivate is set.
 	URL string
-	// Secret is the key that both sides know: "whsec_" and the base64 of 24 to 64 bytes.
+	// Secret is the key that both sides know: "whsec_" and the base64 of 24 to 64 bytes; or "vault:NAME" for the secret that has
+	// it.
 	Secret string
 	// AllowPrivate allows loopback, private and other addresses that are not of the
 	// public internet. Without it a name that leads to one is refused when it is
@@ -74,13 +76,16 @@ func (w DeadLetterWebhook) validate() error {
 	case u.Scheme == "http" && !w.AllowPrivate:
 		return errors.New("DeadLetterWebhook.URL: want https; http is for private addresses, with AllowPrivate")
 	}
-	_, err = w.key()
+	if strings.HasPrefix(w.Secret, vault.Prefix) {
+		return nil // which is looked at when it is used
+	}
+	_, err = webhookKey(w.Secret)
 	return err
 }
 
-// key returns the key of the signatures.
-func (w DeadLetterWebhook) key() ([]byte, error) {
-	text, ok := strings.CutPrefix(w.Secret, "whsec_")
+// webhookKey returns the key of the signatures.
+func webhookKey(secret string) ([]byte, error) {
+	text, ok := strings.CutPrefix(secret, "whsec_")
 	key, err := base64.StdEncoding.DecodeString(text)
 	if !ok || err != nil || len(key) < 24 || len(key) > 64 {
 		return nil, errors.New("DeadLetterWebhook.Secret: want whsec_ and the base64 of 24 to 64 bytes")
@@ -88,8 +93,8 @@ func (w DeadLetterWebhook) key() ([]byte, error) {
 	return key, nil
 }
 
-// sender is the function that tells of dead letters.
-func (w DeadLetterWebhook) sender() delivery.Function {
+// sender is the function that tells of dead letters. Secret reads a secret by its reference.
+func (w DeadLetterWebhook) sender(secret func(ctx context.Context, ref string) (string, error)) delivery.Function {
 	client := w.client()
 	return delivery.Function{
 		Name: webhookFunction,
@@ -97,7 +102,16 @@ func (w DeadLetterWebhook) sender() delivery.Function {
 			Attempts: 36, Concurrency: 4, Timeout: 2 * webhookTimeout,
 			Backoff: delivery.Backoff{Initial: 5 * time.Second, Max: time.Hour},
 		},
-		Handle: func(ctx context.Context, d *delivery.Delivery) error { return w.post(ctx, client, d) },
+		Handle: func(ctx context.Context, d *delivery.Delivery) error {
+			text := w.Secret
+			if strings.HasPrefix(text, vault.Prefix) {
+				var err error
+				if text, err = secret(ctx, text); err != nil {
+					return err
+				}
+			}
+			return w.post(ctx, client, text, d)
+		},
 	}
 }
 
@@ -117,10 +131,10 @@ func (w DeadLetterWebhook) client() *http.Client {
 }
 
 // post tells of one dead letter.
-func (w DeadLetterWebhook) post(ctx context.Context, client *http.Client, d *delivery.Delivery) error {
-	key, err := w.key()
+func (w DeadLetterWebhook) post(ctx context.Context, client *http.Client, secret string, d *delivery.Delivery) error {
+	key, err := webhookKey(secret)
 	if err != nil {
-		return Permanent(err)
+		return err // a secret of the vault can be mended
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.URL, bytes.NewReader(d.Event))
 	if err != nil {

@@ -148,7 +148,11 @@ func (l *Login) redeem(ctx context.Context, meta *metadata, code string, p pendi
 	}
 	ctx, cancel := l.issuerContext(ctx)
 	defer cancel()
-	token, err := l.oauth(meta).Exchange(ctx, code, oauth2.VerifierOption(p.Verifier))
+	client, err := l.oauthWith(ctx, meta)
+	if err != nil {
+		return nil, err
+	}
+	token, err := client.Exchange(ctx, code, oauth2.VerifierOption(p.Verifier))
 	if err != nil {
 		return nil, issuerError(err)
 	}

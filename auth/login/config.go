@@ -28,6 +28,8 @@ type Config struct {
 	Issuer string
 	// ClientID and ClientSecret are the credentials of the application at the issuer. A public client has no secret.
 	ClientID, ClientSecret string
+	// SecretFunc, unless nil, is asked for the secret each time, in place of ClientSecret: for one that changes.
+	SecretFunc func(ctx context.Context) (string, error)
 	// BaseURL is the origin of the application as browsers see it, such as "https://app.example.com" or
 	// "http://localhost:8080". Plain http is accepted on loopback alone.
 	BaseURL string

@@ -140,7 +140,7 @@ func (i *issuer) discover(ctx context.Context, c *Config) (*metadata, error) {
 	// The style is told, never tried: a second try would use a code or a refresh token twice.
 	meta.style = oauth2.AuthStyleInHeader
 	basic := len(meta.AuthMethods) == 0 || slices.Contains(meta.AuthMethods, "client_secret_basic")
-	if c.ClientSecret == "" || !basic {
+	if c.ClientSecret == "" && c.SecretFunc == nil || !basic {
 		meta.style = oauth2.AuthStyleInParams
 	}
 	meta.verifier = provider.Verifier(&oidc.Config{ClientID: c.ClientID, Now: i.now})
@@ -169,7 +169,27 @@ func (i *issuer) paused() bool {
 	return i.now().Before(i.next)
 }
 
-// oauth returns the client of the token endpoint.
+// secret is that of the application at the issuer.
+func (c *Config) secret(ctx context.Context) (string, error) {
+	if c.SecretFunc == nil {
+		return c.ClientSecret, nil
+	}
+	secret, err := c.SecretFunc(ctx)
+	if err != nil {
+		return "", fmt.Errorf("login: the client secret: %w", err)
+	}
+	return secret, nil
+}
+
+// oauthWith is oauth with the application's secret, for requests of the server itself.
+func (l *Login) oauthWith(ctx context.Context, meta *metadata) (*oauth2.Config, error) {
+	secret, err := l.config.secret(ctx)
+	c := l.oauth(meta)
+	c.ClientSecret = secret
+	return c, err
+}
+
+// oauth returns the client of the token endpoint, without a secret.
 func (l *Login) oauth(meta *metadata) *oauth2.Config {
 	endpoint := meta.provider.Endpoint()
 	endpoint.AuthStyle = meta.style
@@ -184,7 +204,7 @@ func (l *Login) oauth(meta *metadata) *oauth2.Config {
 		scopes = append([]string{oidc.ScopeOpenID}, scopes...)
 	}
 	return &oauth2.Config{
-		ClientID: l.config.ClientID, ClientSecret: l.config.ClientSecret, Endpoint: endpoint,
+		ClientID: l.config.ClientID, Endpoint: endpoint,
 		RedirectURL: l.redirectURI, Scopes: scopes,
 	}
 }

@@ -1,11 +1,14 @@
 package login_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,6 +55,27 @@ func TestSignIn(t *testing.T) {
 		t.Errorf("Cache-Control %q of a person's page", got.header.Get("Cache-Control"))
 	}
 	b.get("/token").want(t, 200, "true <nil>")
+}
+
+// A secret that changes is asked for each time; as long as there is none nobody can sign in.
+func TestSecretFunc(t *testing.T) {
+	t.Parallel()
+	secret := atomic.Pointer[string]{}
+	a := newApp(t, newIssuer(t), func(c *login.Config) {
+		c.ClientSecret = ""
+		c.SecretFunc = func(context.Context) (string, error) {
+			if s := secret.Load(); s != nil {
+				return *s, nil
+			}
+			return "", errors.New("it is not there yet")
+		}
+	})
+	if got := newBrowser(t, a).get("/me"); got.status == 200 {
+		t.Errorf("signed in without the secret: %s", got.body)
+	}
+	right := clientSecret
+	secret.Store(&right)
+	newBrowser(t, a).get("/me").want(t, 200, "ann")
 }
 
 // Without an audience, the ID token says who it is; the access token may be anything.

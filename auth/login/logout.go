@@ -110,11 +110,16 @@ func (l *Login) revoke(ctx context.Context, refreshToken string) {
 	if err != nil || meta.Revocation == "" || refreshToken == "" {
 		return
 	}
+	secret, err := l.config.secret(ctx)
+	if err != nil {
+		l.config.Logger.WarnContext(ctx, "login: a refresh token was not revoked", "error", err)
+		return
+	}
 	form := url.Values{"token": {refreshToken}, "token_type_hint": {"refresh_token"}}
 	if meta.style == oauth2.AuthStyleInParams {
 		form.Set("client_id", l.config.ClientID)
-		if l.config.ClientSecret != "" {
-			form.Set("client_secret", l.config.ClientSecret)
+		if secret != "" {
+			form.Set("client_secret", secret)
 		}
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, meta.Revocation, strings.NewReader(form.Encode()))
@@ -123,7 +128,7 @@ func (l *Login) revoke(ctx context.Context, refreshToken string) {
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if meta.style == oauth2.AuthStyleInHeader {
-		r.SetBasicAuth(url.QueryEscape(l.config.ClientID), url.QueryEscape(l.config.ClientSecret))
+		r.SetBasicAuth(url.QueryEscape(l.config.ClientID), url.QueryEscape(secret))
 	}
 	resp, err := l.issuer.client.Do(r)
 	if err != nil {

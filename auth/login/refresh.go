@@ -217,7 +217,11 @@ func (l *Login) refresh(ctx context.Context, refreshToken string) (*oauth2.Token
 	}
 	ctx, cancel := l.issuerContext(ctx)
 	defer cancel()
-	token, err := l.oauth(meta).TokenSource(ctx, &oauth2.Token{RefreshToken: refreshToken}).Token()
+	client, err := l.oauthWith(ctx, meta)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err) // the session can wait for it
+	}
+	token, err := client.TokenSource(ctx, &oauth2.Token{RefreshToken: refreshToken}).Token()
 	if err != nil {
 		if err = issuerError(err); errors.Is(err, ErrUnavailable) {
 			l.issuer.failed(err)

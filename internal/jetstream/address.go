@@ -24,7 +24,9 @@ type Address struct {
 
 	server string // URL without credentials
 	login  []nats.Option
-	wanted settings
+	// user and secret are a user whose password is read anew for each connection, by a reference.
+	user, secret string
+	wanted       settings
 }
 
 // settings are those of a JetStream stream that an address names; zero ones are left to
@@ -37,12 +39,18 @@ type settings struct {
 	ackWait    time.Duration
 }
 
+// secretPrefix begins a password that is the name of a secret.
+const secretPrefix = "vault:"
+
+// Secret is the reference to the password, "vault:NAME"; empty for an address that has it, or needs none.
+func (a *Address) Secret() string { return a.secret }
+
 // Parse reads an address such as
 //
 //	nats://user:password@host:4222/SUBJECT?stream=NAME
 //
 // Without a port it is 4222; without a subject or a stream, that is named as the resource
-// is. A user without a password is a token. The scheme tls demands TLS. Parameters are
+// is. A user without a password is a token. A password "vault:NAME" names a secret. The scheme tls demands TLS. Parameters are
 // stream, creds (a file with credentials), ca (a file with the certificates of authorities
 // that vouch for the server), replicas, max_age, max_bytes, duplicates and, of a queue,
 // ack_wait. Errors show nothing of the credentials.
@@ -65,7 +73,9 @@ func Parse(raw, resource string) (*Address, error) {
 	if subject := strings.TrimPrefix(u.Path, "/"); subject != "" {
 		a.Subject = subject
 	}
-	if password, ok := u.User.Password(); ok {
+	if password, ok := u.User.Password(); ok && strings.HasPrefix(password, secretPrefix) {
+		a.user, a.secret = u.User.Username(), password
+	} else if ok {
 		a.login = append(a.login, nats.UserInfo(u.User.Username(), password))
 	} else if token := u.User.Username(); token != "" {
 		a.login = append(a.login, nats.Token(token))

@@ -44,6 +44,8 @@ type Config struct {
 	Partitions int
 	// Age, unless 0, is how long the stream keeps events.
 	Age time.Duration
+	// Secret reads the secret that Address.Secret names, for each connection.
+	Secret func(ctx context.Context, ref string) (string, error)
 }
 
 // target names the outbox, and what has been read.

@@ -62,6 +62,13 @@ func (l *Link) connect(ctx context.Context) (_ *session, err error) {
 			l.Log.Warn("NATS reports an error", "resource", l.target, "error", err)
 		}),
 	}, l.Address.login...)
+	if l.Address.secret != "" {
+		password, err := l.Secret(ctx, l.Address.secret)
+		if err != nil {
+			return nil, fmt.Errorf("the password: %w", err)
+		}
+		options = append(options, nats.UserInfo(l.Address.user, password))
+	}
 	if s.conn, err = nats.Connect(l.Address.server, options...); err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
