@@ -277,6 +277,7 @@ var rules = ruleset{
 		{"gateway/internal/plugin/jwt", "gateway/internal/entity", "consumers and credentials"},
 		{"gateway/internal/plugin/jwt", "gateway/internal/h1", "its tests make requests"},
 		{"gateway/internal/plugin/jwt", "gateway/internal/plugin", "what plugins are made of"},
+		{"gateway/internal/plugin/jwt", "gateway/internal/plugin/keyauth", "its tests have another plugin that authenticates"},
 		{"gateway/internal/plugin/jwt", "gateway/internal/plugin/plugintest", "its tests run a gateway"},
 		{"gateway/internal/plugin/jwt", "gateway/internal/proxy", "a plugin decides about an exchange"},
 		{"gateway/internal/plugin/ratelimit", "gateway/internal/entity", "consumers and credentials"},

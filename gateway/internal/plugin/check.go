@@ -22,7 +22,8 @@ func (c *checker) errorf(field, format string, args ...any) {
 func (s *Schema) check(config map[string]any) (map[string]any, []entity.FieldProblem) {
 	c := &checker{}
 	normalized := c.record("", s.Fields, config)
-	if len(c.problems) == 0 && s.Check != nil {
+	wrong := slices.ContainsFunc(c.problems, func(p entity.FieldProblem) bool { return !p.Warning })
+	if !wrong && s.Check != nil {
 		c.problems = append(c.problems, s.Check(normalized)...)
 	}
 	return normalized, c.problems
@@ -39,9 +40,22 @@ func at(parent, name string) string {
 func (c *checker) record(path string, fields []Field, given map[string]any) map[string]any {
 	normalized := make(map[string]any, len(fields))
 	for _, name := range slices.Sorted(maps.Keys(given)) {
-		if field(fields, name) == nil {
-			c.errorf(at(path, name), "there is no such setting%s", suggest.Hint(name, names(fields)))
+		if field(fields, name) != nil {
+			continue
 		}
+		i := slices.IndexFunc(fields, func(f Field) bool { return f.Old != "" && f.Old == name })
+		if i < 0 {
+			c.errorf(at(path, name), "there is no such setting%s", suggest.Hint(name, names(fields)))
+			continue
+		}
+		today := fields[i].Name
+		if !empty(given[today]) {
+			c.errorf(at(path, name), "is the old name of %s, which is there as well; remove it", today)
+			continue
+		}
+		c.problems = append(c.problems, entity.FieldProblem{Field: at(path, name), Warning: true, Message: "is old; today it is " + today})
+		given = maps.Clone(given)
+		given[today] = given[name]
 	}
 	for i := range fields {
 		f := &fields[i]

@@ -26,6 +26,8 @@ const (
 type Field struct {
 	Name string
 	Type Type
+	// Old is the name that the setting had before Kong 3.0, which is accepted with a warning; "" for none.
+	Old string
 	// Default is the value if there is none, as JSON has it; nil is no value.
 	Default any
 	// OneOf are the texts that are allowed; empty is any.

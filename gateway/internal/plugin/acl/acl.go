@@ -20,8 +20,8 @@ func Kind() *plugin.Kind {
 		Name: name, Priority: 950, NoConsumer: true, New: newInstance,
 		Schema: plugin.Schema{
 			Fields: []plugin.Field{
-				{Name: "allow", Type: plugin.Array, Elements: text},
-				{Name: "deny", Type: plugin.Array, Elements: text},
+				{Name: "allow", Old: "whitelist", Type: plugin.Array, Elements: text},
+				{Name: "deny", Old: "blacklist", Type: plugin.Array, Elements: text},
 				{Name: "hide_groups_header", Type: plugin.Boolean, Default: false, Required: true},
 				{Name: "always_use_authenticated_groups", Type: plugin.Boolean, Default: false, Required: true},
 			},

@@ -43,6 +43,8 @@ func TestGroups(t *testing.T) {
 		{"deny: [guests]", "/", "bob", 403, "", forbidden},
 		{"deny: [guests]", "/", "cat", 200, "", ""},
 		{"deny: [guests]", "/open", "", 401, "", unauthorized},
+		{"whitelist: [admins]", "/", "ann", 200, "staff, admins", ""},
+		{"blacklist: [guests]", "/", "bob", 403, "", forbidden},
 		{"allow: [admins], hide_groups_header: true", "/", "ann", 200, "", ""},
 	} {
 		g := plugintest.New(t, registry, config(tt.settings, ""))
@@ -68,9 +70,11 @@ func TestSettings(t *testing.T) {
 	t.Parallel()
 	registry := plugin.NewRegistry(acl.Kind(), keyauth.Kind())
 	for settings, want := range map[string]string{
-		"":                      "config: needs allow or deny",
-		"allow: [a], deny: [b]": "config.deny: cannot stand beside allow",
-		"whitelist: [a]":        "config.whitelist: there is no such setting",
+		"":                           "config: needs allow or deny",
+		"allow: [a], deny: [b]":      "config.deny: cannot stand beside allow",
+		"whitelist: [a]":             "warning: plugin \"acl\": config.whitelist: is old; today it is allow",
+		"whitelist: [a], allow: [b]": "config.whitelist: is the old name of allow, which is there as well",
+		"blocklist: [a]":             `config.blocklist: there is no such setting`,
 	} {
 		if problems := plugintest.Problems(registry, config(settings, "")); !strings.Contains(problems, want) {
 			t.Errorf("{%s} has the problems %v, want %s", settings, problems, want)

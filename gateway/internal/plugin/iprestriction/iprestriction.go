@@ -25,8 +25,8 @@ func Kind() *plugin.Kind {
 		Name: name, Priority: 990, New: newInstance,
 		Schema: plugin.Schema{
 			Fields: []plugin.Field{
-				{Name: "allow", Type: plugin.Array, Elements: address},
-				{Name: "deny", Type: plugin.Array, Elements: address},
+				{Name: "allow", Old: "whitelist", Type: plugin.Array, Elements: address},
+				{Name: "deny", Old: "blacklist", Type: plugin.Array, Elements: address},
 				{Name: "status", Type: plugin.Number, Between: &[2]float64{100, 599}},
 				{Name: "message", Type: plugin.String},
 			},
