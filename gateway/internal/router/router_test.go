@@ -235,7 +235,7 @@ func TestRedirect(t *testing.T) {
 		{[]string{"https"}, "http://a/", 308},
 		{[]string{"https"}, "https://a/", 0},
 		{[]string{"http"}, "https://a/", 0},
-		{[]string{"grpcs"}, "http://a/", 308},
+		{[]string{"grpcs"}, "http://a/", 0},
 		{[]string{"grpc"}, "http://a/", 0},
 	} {
 		r := newRouter(t, route("it", all(paths("/"), func(r *entity.Route) { r.Protocols, r.HTTPSRedirectStatusCode = tt.protocols, 308 })))
@@ -243,6 +243,30 @@ func TestRedirect(t *testing.T) {
 		m, ok := r.Match(q)
 		if got := m.Redirect(q.Secure); !ok || got != tt.want {
 			t.Errorf("%v %s: Redirect = %d, want %d", tt.protocols, tt.url, got, tt.want)
+		}
+	}
+}
+
+func TestGRPC(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		protocol    string
+		secure      bool
+		major       int
+		contentType string
+		want        int
+	}{
+		{"grpc", false, 2, "application/grpc+proto", 0},
+		{"grpcs", true, 2, "application/grpc", 0},
+		{"http", false, 1, "text/plain", 0},
+		{"grpc", false, 2, "application/json", 415},
+		{"grpc", false, 1, "application/grpc", 426},
+		{"grpcs", false, 2, "application/grpc", 200},
+	} {
+		r := newRouter(t, route("it", all(paths("/"), func(r *entity.Route) { r.Protocols = []string{tt.protocol} })))
+		m, ok := r.Match(request(t, "POST http://a/"))
+		if got, _ := m.GRPC(tt.secure, tt.major, []byte(tt.contentType)); !ok || got != tt.want {
+			t.Errorf("%+v: GRPC = %d", tt, got)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -8,14 +9,33 @@ import (
 	"github.com/perdure/perdure/gateway/internal/entity"
 )
 
-// Redirect returns the status with which a request is answered whose route is not for its protocol, 0 if it
-// is: 426, or one that leads to https. A route for http alone is for https as well, as in Kong.
+// Redirect returns the status with which a request without TLS is answered whose route is for https alone, 0 if
+// there is nothing of the kind: 426, or one that leads to https. A route for http alone is for https as well, as
+// in Kong.
 func (m *Match) Redirect(secure bool) int {
 	p := m.Route.Protocols
-	if secure || slices.Contains(p, "http") || slices.Contains(p, "grpc") {
+	if secure || slices.Contains(p, "http") || !slices.Contains(p, "https") {
 		return 0
 	}
 	return m.Route.HTTPSRedirectStatusCode
+}
+
+// GRPC returns how Kong answers a request whose route is for gRPC, and which is none, or not by the right
+// protocol; 0 if there is nothing of the kind. The status 200 is that of gRPC's own answers: grpc-status is 1, and
+// the message grpc-message.
+func (m *Match) GRPC(secure bool, major int, contentType []byte) (status int, message string) {
+	const grpc = "application/grpc"
+	switch {
+	case !m.Route.GRPC():
+		return 0, ""
+	case len(contentType) < len(grpc) || string(contentType[:len(grpc)]) != grpc:
+		return http.StatusUnsupportedMediaType, "Non-gRPC request matched gRPC route"
+	case major != 2:
+		return http.StatusUpgradeRequired, "Please use HTTP2 protocol"
+	case !secure && !slices.Contains(m.Route.Protocols, "grpc"):
+		return http.StatusOK, "gRPC request matched gRPCs route"
+	}
+	return 0, ""
 }
 
 // Matched returns the part of the path that the route's path matched, which strip_path takes off: the whole of
