@@ -43,6 +43,8 @@ func (v *Vault) administration() http.Handler {
 	mux.HandleFunc("GET /explain", v.operate(v.explain))
 	mux.HandleFunc("POST /revocations", v.operate(v.revokeCertificate))
 	mux.HandleFunc("GET /crl", v.operate(v.revocationList))
+	mux.HandleFunc("POST /crl", v.operate(v.takeRevocationList))
+	mux.HandleFunc("POST /offline", v.operate(v.takeOffline))
 	mux.HandleFunc("GET /audit", v.operate(v.listAudit))
 	mux.HandleFunc("POST /audit/verifications", v.operate(v.verifyAudit))
 	mux.HandleFunc("POST /audit/heads", v.operate(v.auditHead))
@@ -345,4 +347,37 @@ func (v *Vault) revocationList(r *http.Request) (any, error) {
 	}
 	list, err := v.certificates.CRL(r.Context(), q.Get("vault"), q.Get("authority"))
 	return map[string][]byte{"crl": list}, err
+}
+
+// authority is a certificate that signs others, with a list of what it has revoked.
+type authority struct {
+	Vault string `json:"vault"`
+	Name  string `json:"name"`
+	CRL   []byte `json:"crl"` // DER
+}
+
+// takeRevocationList takes a list that was made where the key of an authority is.
+func (v *Vault) takeRevocationList(r *http.Request) (any, error) {
+	id, a, err := v.receiveAuthority(r)
+	if err != nil {
+		return nil, err
+	}
+	return struct{}{}, v.certificates.SetCRL(r.Context(), model.Operator, id, a.CRL)
+}
+
+// takeOffline takes the key of an authority out of the vault: the answer has it, and it can be had once.
+func (v *Vault) takeOffline(r *http.Request) (any, error) {
+	id, _, err := v.receiveAuthority(r)
+	if err != nil {
+		return nil, err
+	}
+	text, err := v.certificates.TakeOffline(r.Context(), model.Operator, id)
+	return map[string]string{"pem": string(text)}, err
+}
+
+func (v *Vault) receiveAuthority(r *http.Request) (id model.ID, a authority, err error) {
+	if err := receive(r, &a); err != nil {
+		return id, a, err
+	}
+	return model.ID{Vault: a.Vault, Kind: model.Certificates, Name: a.Name}, a, v.checkVault(a.Vault)
 }

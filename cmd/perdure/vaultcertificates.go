@@ -56,7 +56,7 @@ was made known as an issuer: "perdure vault issuers set".`,
 	}
 	ofVault(cmd, &vault)
 	cmd.AddCommand(p.certificateCreate(&vault), p.certificateRenew(&vault), p.certificateShow(&vault), p.certificateImport(&vault), p.certificateExport(&vault),
-		p.certificateCSR(&vault), p.certificateMerge(&vault), p.certificateRevoke(&vault), p.certificateCRL(&vault), p.itemUpdate(certificateKind, "certificate", &vault))
+		p.certificateCSR(&vault), p.certificateMerge(&vault), p.certificateRevoke(&vault), p.certificateCRL(&vault), p.certificateOffline(&vault), p.itemUpdate(certificateKind, "certificate", &vault))
 	cmd.AddCommand(p.itemCommands(certificateKind, "certificate", &vault)...)
 	return cmd
 }
@@ -66,7 +66,7 @@ func (p *program) certificateCreate(vault *string) *cobra.Command {
 		subject, issuer, kind, curve, content string
 		names, addresses                      []string
 		days, size, renew                     int
-		authority, kept, reuse                bool
+		authority, kept, reuse, exportable    bool
 	)
 	cmd := &cobra.Command{
 		Use: "create NAME", Short: "Make a certificate, which is renewed by itself", Args: exactly(1),
@@ -87,7 +87,7 @@ elsewhere: then csr prints what that has to sign, and merge takes its answer.`,
 			if authority {
 				x509props["key_usage"] = []string{"keyCertSign", "cRLSign"}
 			}
-			key := map[string]any{"kty": kind, "exportable": !kept && !authority, "reuse_key": reuse}
+			key := map[string]any{"kty": kind, "exportable": !kept && (!authority || exportable), "reuse_key": reuse}
 			if size != 0 {
 				key["key_size"] = size
 			}
@@ -121,6 +121,7 @@ elsewhere: then csr prints what that has to sign, and merge takes its answer.`,
 	f.StringVar(&content, "content", "pem", "form of its secret, by which programs get it with its key: pem or pfx")
 	f.BoolVar(&authority, "authority", false, "let it sign others; its key never leaves the vault")
 	f.BoolVar(&kept, "keep-key", false, "let its key never leave the vault: programs have the vault sign with it")
+	f.BoolVar(&exportable, "exportable", false, "let the key of an authority be taken out of the vault (certificates offline)")
 	f.BoolVar(&reuse, "reuse-key", false, "keep the key when it is renewed")
 	return cmd
 }
