@@ -16,6 +16,7 @@ import (
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/auth/login"
 	"github.com/perdure/perdure/internal/clock"
+	"github.com/perdure/perdure/internal/control"
 	"github.com/perdure/perdure/internal/jetstream/natstest"
 	"github.com/perdure/perdure/perduretest"
 	"github.com/perdure/perdure/queue"
@@ -233,4 +234,47 @@ func TestNATSPasswordOfVault(t *testing.T) {
 	sendJobs(app, "a", 1)
 	app.Advance(time.Minute)
 	wantSum(t, app, "a", 1)
+}
+
+// A right that is taken from the app counts at once, also for what the app remembers.
+func TestOwnRightIsTakenAway(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	app := startVault(t, data, nil)
+	if _, err := app.Vault().Set(t.Context(), apiKey, "one"); err != nil {
+		t.Fatal(err)
+	}
+	if value, err := app.Vault().Value(t.Context(), apiKey); err != nil || value != "one" {
+		t.Fatalf("%q, %v", value, err)
+	}
+	operator := control.NewClient(data)
+	var grants struct {
+		Items []struct {
+			ID string `json:"id"`
+		} `json:"items"`
+	}
+	if err := operator.Do(t.Context(), "GET", "vault/grants", nil, nil, &grants); err != nil || len(grants.Items) != 1 {
+		t.Fatalf("%+v, %v", grants, err)
+	}
+	if err := operator.Do(t.Context(), "DELETE", "vault/grants/"+grants.Items[0].ID, nil, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := app.Vault().Value(t.Context(), apiKey); !errors.Is(err, vault.ErrForbidden) {
+		t.Errorf("after the right was taken away: %v", err)
+	}
+}
+
+func TestVaultOfAppThatDoesNotRun(t *testing.T) {
+	t.Parallel()
+	client := perdure.New(perdure.Config{}).Vault()
+	if _, err := client.Value(t.Context(), apiKey); !errors.Is(err, vault.ErrNoVault) {
+		t.Error(err)
+	}
+	_, err := vault.Follow(t.Context(), client, apiKey, vault.Following[string]{Make: func(_ context.Context, s string) (string, error) { return s, nil }})
+	if !errors.Is(err, vault.ErrNoVault) {
+		t.Error(err)
+	}
+	if _, _, err := client.Encrypt(t.Context(), vault.Key("k"), vault.Cipher{}); !errors.Is(err, vault.ErrNoVault) {
+		t.Error(err)
+	}
 }

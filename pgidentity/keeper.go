@@ -12,6 +12,8 @@ import (
 const (
 	// fetchTime is how long it may take to get a certificate.
 	fetchTime = 30 * time.Second
+	// minAge is how old a certificate is at least that is replaced because a login by it has failed: what fails may have other causes.
+	minAge = 2 * time.Second
 	// The time between attempts to renew one that is still good, after one has failed.
 	minRetry, maxRetry = 100 * time.Millisecond, 15 * time.Second
 )
@@ -26,6 +28,7 @@ type keeper struct {
 
 	mu      sync.Mutex
 	current *Certificate
+	since   time.Time // when it was asked for
 	until   time.Time // when it is not used any more
 	renew   time.Time // when it is to be renewed
 	running *fetch
@@ -64,6 +67,15 @@ func (k *keeper) get(ctx context.Context) (*Certificate, error) {
 	}
 }
 
+// failed notes that a login by a certificate has failed: it may have been revoked, so the next login asks for another one.
+func (k *keeper) failed(c *Certificate) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.current == c && !k.clock.Now().Before(k.since.Add(minAge)) {
+		k.current = nil
+	}
+}
+
 // fetch gets a certificate. Whoever asked first may have left: it has a deadline of its own.
 func (k *keeper) fetch(f *fetch) {
 	ctx, cancel := context.WithTimeout(context.Background(), fetchTime)
@@ -80,7 +92,7 @@ func (k *keeper) fetch(f *fetch) {
 		return
 	}
 	life := f.cert.NotAfter.Sub(asked)
-	k.current = f.cert
+	k.current, k.since = f.cert, asked
 	k.renew = asked.Add(life * 2 / 3).Add(-time.Duration(rand.Float64() * float64(life) / 10))
 	k.until = f.cert.NotAfter.Add(-min(life/20, 5*time.Second)) // a login takes a moment
 }

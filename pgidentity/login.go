@@ -66,6 +66,7 @@ func (k *keeper) configure(ctx context.Context, config *pgx.ConnConfig) error {
 			return &c.TLS, nil
 		},
 	}
+	k.watch(config, c)
 	config.SSLNegotiation = ""
 	// A server that lets everybody in, or asks for a password, is not the one that was meant.
 	config.SSLCertMode, config.RequireAuth = "require", "none"

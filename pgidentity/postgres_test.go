@@ -312,3 +312,38 @@ func TestRenewalUnderLoad(t *testing.T) {
 		t.Errorf("%d connections: too few to say anything", n)
 	}
 }
+
+// Who has had its certificates revoked and still has its rights is back with the next login, not when the certificate would have
+// been renewed.
+func TestRevokedCertificateIsReplaced(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 10*time.Minute)
+	config, err := pgxpool.ParseConfig("dbname=orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.BeforeConnect = pgidentity.As("main", pgidentity.NewSource(w.endpoint("app")))
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	if _, err := pool.Exec(t.Context(), "SELECT 1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.RevokeCertificates(t.Context(), "main", "id-of-app"); err != nil {
+		t.Fatal(err)
+	}
+	refused := 0
+	for deadline := time.Now().Add(30 * time.Second); ; refused++ {
+		if _, err = pool.Exec(t.Context(), "SELECT 1"); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("still out: %v", err)
+		}
+	}
+	if n := w.issued.Load(); refused == 0 || n < 2 {
+		t.Errorf("refused %d times, %d certificates; want some, and 2 or more", refused, n)
+	}
+}

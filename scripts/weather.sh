@@ -9,10 +9,21 @@ export PERDURE_DATA=${PERDURE_DATA:-weather-data}
 listen=${PERDURE_LISTEN:-localhost:8082}
 cluster=$(realpath -m "${WEATHER_POSTGRES:-$PERDURE_DATA-postgres}")
 
+# The cluster is stopped with the app, so each folder has one of both.
+mkdir -p "$(dirname "$PERDURE_DATA")"
+exec 9>"$PERDURE_DATA.lock"
+if ! flock --nonblock 9; then
+	echo "weather: it runs already with the data folder $PERDURE_DATA: stop that, or set PERDURE_DATA, PERDURE_LISTEN and WEATHER_POSTGRES_PORT" >&2
+	exit 1
+fi
+
 go build -buildvcs=false -o bin/perdure ./cmd/perdure
 go build -buildvcs=false -o bin/weather ./examples/weather
 
-admin=$(scripts/postgres.sh start "$cluster" "${WEATHER_POSTGRES_PORT:-5433}")
+if ! admin=$(scripts/postgres.sh start "$cluster" "${WEATHER_POSTGRES_PORT:-5433}" 9>&-); then
+	echo "weather: PostgreSQL did not start; if its port is taken, set WEATHER_POSTGRES_PORT" >&2
+	exit 1
+fi
 port=$(sed -n 's/.* port=\([0-9]*\) .*/\1/p' <<<"$admin")
 export WEATHER_DATABASE=${WEATHER_DATABASE:-host=localhost port=$port dbname=weather}
 
@@ -27,11 +38,15 @@ stop() {
 trap stop EXIT
 trap 'exit 0' INT TERM
 
-bin/weather &
+bin/weather 9>&- &
 WEATHER_PID=$!
 for _ in $(seq 100); do # until the command finds the app
+	if ! kill -0 "$WEATHER_PID" 2>/dev/null; then
+		WEATHER_PID=
+		echo "weather: it did not start" >&2
+		exit 1
+	fi
 	if bin/perdure vault list >/dev/null 2>&1; then break; fi
-	kill -0 "$WEATHER_PID"
 	sleep 0.1
 done
 

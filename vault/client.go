@@ -8,12 +8,15 @@ import (
 	"time"
 
 	"github.com/perdure/perdure/internal/unit"
+	"github.com/perdure/perdure/vault/internal/keys"
 	"github.com/perdure/perdure/vault/internal/model"
 	"github.com/perdure/perdure/vault/internal/pki"
 )
 
 // Client is the vault as the app itself uses it: with the rights that its managed identity was given. What a method does is a unit of
 // work of its own, with its entry in the audit log: a function that runs again finds it done. It is safe for concurrent use.
+//
+// That of an app which does not run, or has no vault, is nil, and fails with ErrNoVault.
 type Client struct{ v *Vault }
 
 var _ Follower = (*Client)(nil)
@@ -24,6 +27,9 @@ func (v *Vault) Client() *Client { return &Client{v} }
 // Value returns the value of a secret. It is remembered for up to a minute, and read anew at once when it changes. It fails
 // with ErrNotFound, ErrForbidden and ErrDisabled.
 func (c *Client) Value(ctx context.Context, ref Ref) (string, error) {
+	if c == nil {
+		return "", ErrNoVault
+	}
 	if err := ref.Validate(); err != nil {
 		return "", err
 	}
@@ -34,8 +40,21 @@ func (c *Client) Value(ctx context.Context, ref Ref) (string, error) {
 	return s.Value, nil
 }
 
+// self is the app as a caller, outside of the unit that ctx may carry.
+func (c *Client) self(ctx context.Context) (context.Context, model.Caller, error) {
+	if c == nil {
+		return ctx, model.Caller{}, ErrNoVault
+	}
+	ctx = unit.Without(ctx)
+	by, err := c.v.self(ctx)
+	return ctx, by, err
+}
+
 // Changes implements Follower.
 func (c *Client) Changes(ref Ref) (changes <-chan struct{}, stop func()) {
+	if c == nil {
+		return nil, func() {}
+	}
 	return c.v.values.watch(ref.id())
 }
 
@@ -46,8 +65,7 @@ func (c *Client) Set(ctx context.Context, ref Ref, value string) (version string
 
 // SetUntil is Set with the time at which the value ends, of which OnExpiring tells beforehand; the zero time is never.
 func (c *Client) SetUntil(ctx context.Context, ref Ref, value string, expires time.Time) (version string, err error) {
-	ctx = unit.Without(ctx)
-	by, err := c.v.self(ctx)
+	ctx, by, err := c.self(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -77,8 +95,7 @@ type Cipher = model.Cipher
 // Sign signs a digest by an algorithm of JWA (RFC 7518), such as "ES256", and returns with which version of the key. EdDSA and the HMACs
 // sign the message itself.
 func (c *Client) Sign(ctx context.Context, key KeyRef, alg string, digest []byte) (signature []byte, version string, err error) {
-	ctx = unit.Without(ctx)
-	by, err := c.v.self(ctx)
+	ctx, by, err := c.self(ctx)
 	if err != nil {
 		return nil, "", err
 	}
@@ -88,8 +105,7 @@ func (c *Client) Sign(ctx context.Context, key KeyRef, alg string, digest []byte
 
 // Verify reports whether a signature is that of a digest.
 func (c *Client) Verify(ctx context.Context, key KeyRef, alg string, digest, signature []byte) (bool, error) {
-	ctx = unit.Without(ctx)
-	by, err := c.v.self(ctx)
+	ctx, by, err := c.self(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -98,33 +114,32 @@ func (c *Client) Verify(ctx context.Context, key KeyRef, alg string, digest, sig
 
 // Encrypt encrypts by an algorithm of JWA, such as "A256GCM" or "RSA-OAEP-256", and returns with which version of the key.
 func (c *Client) Encrypt(ctx context.Context, key KeyRef, in Cipher) (out *Cipher, version string, err error) {
-	return c.crypt(ctx, key, in, c.v.keys.Encrypt)
+	return c.crypt(ctx, key, in, (*keys.Service).Encrypt)
 }
 
 // Decrypt decrypts what Encrypt has made with a version of the key.
 func (c *Client) Decrypt(ctx context.Context, key KeyRef, in Cipher) (*Cipher, error) {
-	out, _, err := c.crypt(ctx, key, in, c.v.keys.Decrypt)
+	out, _, err := c.crypt(ctx, key, in, (*keys.Service).Decrypt)
 	return out, err
 }
 
 // Wrap encrypts another key, such as one by which a file is encrypted.
 func (c *Client) Wrap(ctx context.Context, key KeyRef, in Cipher) (out *Cipher, version string, err error) {
-	return c.crypt(ctx, key, in, c.v.keys.Wrap)
+	return c.crypt(ctx, key, in, (*keys.Service).Wrap)
 }
 
 // Unwrap decrypts what Wrap has made with a version of the key.
 func (c *Client) Unwrap(ctx context.Context, key KeyRef, in Cipher) (*Cipher, error) {
-	out, _, err := c.crypt(ctx, key, in, c.v.keys.Unwrap)
+	out, _, err := c.crypt(ctx, key, in, (*keys.Service).Unwrap)
 	return out, err
 }
 
-func (c *Client) crypt(ctx context.Context, key KeyRef, in Cipher, do func(context.Context, model.Caller, model.ID, model.Cipher) (*model.Cipher, model.ID, error)) (*Cipher, string, error) {
-	ctx = unit.Without(ctx)
-	by, err := c.v.self(ctx)
+func (c *Client) crypt(ctx context.Context, key KeyRef, in Cipher, do func(*keys.Service, context.Context, model.Caller, model.ID, model.Cipher) (*model.Cipher, model.ID, error)) (*Cipher, string, error) {
+	ctx, by, err := c.self(ctx)
 	if err != nil {
 		return nil, "", err
 	}
-	out, id, err := do(ctx, by, key.id(), in)
+	out, id, err := do(c.v.keys, ctx, by, key.id(), in)
 	return out, id.Version, err
 }
 
@@ -157,6 +172,9 @@ func parsePair(text string) (*tls.Certificate, error) {
 // GetCertificate returns a function for tls.Config that has the current version of a certificate, and the one after a renewal from
 // within moments on. Stop ends its following.
 func (c *Client) GetCertificate(ctx context.Context, ref Ref) (get func(*tls.ClientHelloInfo) (*tls.Certificate, error), stop func(), err error) {
+	if c == nil {
+		return nil, nil, ErrNoVault
+	}
 	f, err := Follow(ctx, c, ref, Following[*tls.Certificate]{
 		Make: func(_ context.Context, text string) (*tls.Certificate, error) { return parsePair(text) },
 		Log:  c.v.options.Log, Clock: c.v.options.Clock,

@@ -32,6 +32,6 @@ var (
 	ErrTooMany = model.ErrTooMany
 	// ErrCiphertext: what was to be decrypted was changed, or was not encrypted by this key.
 	ErrCiphertext = model.ErrCiphertext
-	// ErrNoVault: the app has no vault (Config.Vault is nil).
-	ErrNoVault = errors.New("perdure: the app has no vault")
+	// ErrNoVault: the app has no vault (Config.Vault is nil), or does not run.
+	ErrNoVault = errors.New("perdure: the app has no vault, or does not run")
 )

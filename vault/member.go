@@ -103,6 +103,7 @@ func (v *Vault) Forget(ctx context.Context, subject string) error {
 
 // noteGrant writes the audit entry of a right that was given or taken.
 func (v *Vault) noteGrant(ctx context.Context, by model.Caller, op model.Op, g *rights.Grant) error {
+	v.env.OnCommit(ctx, v.values.forget)
 	return v.audit.Append(ctx, v.audit.Entry(&by, &model.Operation{
 		ID: model.ID{Vault: g.Vault, Kind: "grants", Name: g.ID}, Op: op, Detail: g.String(),
 	}))

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// rereadAfter is how long a value is remembered: as long it takes at most until the app notices that it may not
+	// rereadAfter is how long a value is remembered: as long as it takes at most until the app notices, on another node, that it may not
 	// read it any more.
 	rereadAfter = time.Minute
 	// maxValues bounds how many values are remembered. An app names its secrets in its code.
@@ -110,6 +110,16 @@ func (v *values) changed(id model.ID) {
 		case watcher <- struct{}{}:
 		default: // it has still to look
 		}
+	}
+}
+
+// forget forgets everything, since a right was taken away: each is read anew, if that is still allowed.
+func (v *values) forget() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for id, one := range v.known {
+		one.stale = true
+		delete(v.known, id)
 	}
 }
 

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"net/http"
 	"time"
+	"unicode/utf8"
 
 	"github.com/perdure/perdure"
 )
@@ -13,7 +15,18 @@ import (
 // Observation is what a station has measured.
 type Observation struct {
 	Station      string `json:"station" minLength:"1" maxLength:"100"`
-	TemperatureC int    `json:"temperatureC" minimum:"-90" maximum:"60"`
+	TemperatureC *int   `json:"temperatureC" minimum:"-90" maximum:"60"`
+}
+
+// check reports what the caller is to mend.
+func (o *Observation) check() error {
+	if n := utf8.RuneCountInString(o.Station); n < 1 || n > 100 {
+		return perdure.NewProblem(http.StatusBadRequest, "station: want 1 to 100 characters")
+	}
+	if t := o.TemperatureC; t == nil || *t < -90 || *t > 60 {
+		return perdure.NewProblem(http.StatusBadRequest, "temperatureC: want -90 to 60")
+	}
+	return nil
 }
 
 // observeIn is a report. The key that stations know comes from the vault: it stands in no configuration, and a new one counts at once.
@@ -33,7 +46,7 @@ func (w *weather) observe(ctx context.Context, in *observeIn) (*observed, error)
 	if subtle.ConstantTimeCompare(given[:], expected[:]) != 1 {
 		return nil, perdure.NewProblem(http.StatusUnauthorized, "X-Station-Key is not that of the stations")
 	}
-	if err := w.usable(); err != nil {
+	if err := errors.Join(in.Body.check(), w.usable()); err != nil {
 		return nil, err
 	}
 	_, err := w.pool.Exec(ctx, `INSERT INTO observations (station, observed, temperature) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,

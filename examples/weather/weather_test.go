@@ -84,6 +84,11 @@ func TestWeather(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, bad := range []string{`{"station":"roof","temperatureC":100}`, `{"temperatureC":1}`, `{"station":"roof"}`} {
+		if status, body := send(t, "POST", base+"/observations", key, bad); status != http.StatusBadRequest {
+			t.Errorf("%s: %d %s", bad, status, body)
+		}
+	}
 	if status, body := send(t, "POST", base+"/observations", key, report); status != http.StatusNoContent {
 		t.Fatalf("%d %s", status, body)
 	}
