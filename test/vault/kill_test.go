@@ -130,7 +130,11 @@ func (l *load) prepare() {
 			if a := g.operate("PUT", "/items/default/secrets/"+g.name+"?"+apiVersion, map[string]string{"value": g.name}); !a.ok() {
 				l.t.Error(a.String())
 			}
-			_ = g.step() && g.step() // what is wrong with it is said there
+			for range 2 { // what is wrong with it is said there
+				if !g.step() {
+					return
+				}
+			}
 		})
 	}
 	done.Wait()

@@ -18,10 +18,12 @@ func request(t testing.TB) (ask func()) {
 	c, problems := plugintest.Compile(registry, config("claims_to_verify: [exp]", "  keyauth_credentials: [{key: other}]\n"))
 	if c == nil {
 		t.Fatal(problems)
+		return nil
 	}
 	plan, problems := registry.Build(c, plugin.Environment{})
 	if plan == nil {
 		t.Fatal(problems)
+		return nil
 	}
 	var chain proxy.Chain
 	plan.Attach(c.Routes[0], &chain)

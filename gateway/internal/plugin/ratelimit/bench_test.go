@@ -17,10 +17,12 @@ func chain(t testing.TB, settings string) *proxy.Chain {
 	c, problems := plugintest.Compile(registry(), config(settings))
 	if c == nil {
 		t.Fatal(problems)
+		return nil
 	}
 	plan, problems := registry().Build(c, plugin.Environment{})
 	if plan == nil {
 		t.Fatal(problems)
+		return nil
 	}
 	chain := new(proxy.Chain)
 	plan.Attach(c.Routes[0], chain)
