@@ -36,7 +36,7 @@ func TestDistance(t *testing.T) {
 	for _, c := range []struct {
 		a, b string
 		want int
-	}{{"", "", 0}, {"a", "", 1}, {"kitten", "sitting", 3}, {"jwt", "jwt", 0}, {"ab", "ba", 2}} {
+	}{{"", "", 0}, {"a", "", 1}, {"kitten", "sitting", 3}, {"jwt", "jwt", 0}, {"ab", "ba", 1}, {"wetaher", "weather", 1}, {"ca", "abc", 3}} {
 		if got := suggest.Distance(c.a, c.b); got != c.want {
 			t.Errorf("Distance(%q, %q) = %d, want %d", c.a, c.b, got, c.want)
 		}
