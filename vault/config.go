@@ -16,8 +16,8 @@ type Config struct {
 	// Listen is the address of the REST interface, that of Azure Key Vault, served by TLS: "localhost:8200". Default: it
 	// is not served. It needs Config.Identity, whose tokens it takes.
 	Listen string
-	// Host is the name, without port, that the clients reach the default vault by; the others are at NAME.Host. Default
-	// "vault.localhost".
+	// Host is the name, without port, of the audience of the clients' tokens. Each vault is at NAME.Host, the default one at
+	// default.Host. Default "vault.localhost".
 	Host string
 	// CertFile and KeyFile are the certificate of Host and its sub-domains and its key, in PEM. Default: one that the local authority signs,
 	// whose own certificate is ca.pem in the data folder.

@@ -39,7 +39,7 @@ type remoteVault struct {
 func newRemoteVault(at, caFile string) (*remoteVault, error) {
 	u, err := url.Parse(at)
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
-		return nil, &usageError{fmt.Errorf("%q: want the URL of a vault, such as https://vault.localhost:8200 or https://NAME.vault.azure.net", at)}
+		return nil, &usageError{fmt.Errorf("%q: want the URL of a vault, such as https://default.vault.localhost:8200 or https://NAME.vault.azure.net", at)}
 	}
 	pool, err := x509.SystemCertPool()
 	if err != nil {

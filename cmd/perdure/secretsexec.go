@@ -26,7 +26,7 @@ application of AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET.`,
 		Example: `  perdure secrets exec --secret DB_PASSWORD=db-password -- ./report
   perdure secrets exec --env-file report.env -- ./report
   perdure identity exec --identity Reports -- \
-    perdure secrets exec --url https://vault.localhost:8200 --ca perdure-data/ca.pem --from-prefix report- -- ./report`,
+    perdure secrets exec --url https://default.vault.localhost:8200 --ca perdure-data/ca.pem --from-prefix report- -- ./report`,
 		Args: atLeast(1),
 		RunE: runs(func(ctx context.Context, args []string) error {
 			from, err := p.source(&s, *vault)
