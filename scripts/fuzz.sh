@@ -2,7 +2,7 @@
 # Runs every fuzz target of the module for FUZZTIME: a smoke test that finds what
 # one careless change breaks. Each package is compiled once, and two packages run
 # at a time. FUZZ_LIGHT leaves out the packages whose tests need everything there
-# is, compiled anew for fuzzing.
+# is, compiled anew for fuzzing, and the gateway.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -22,8 +22,11 @@ package() {
 		local output
 		if ! output=$("$binary" -test.run='^$' -test.fuzz="^$target\$" -test.fuzztime="$FUZZTIME" \
 			-test.parallel=1 -test.fuzzcachedir="$corpus/$directory" 2>&1); then
-			printf '%s\nfuzz: %s in %s failed\n' "$output" "$target" "$directory" >&2
-			return 1
+			# An input that was being tried when the time ended is no failure: go fuzzing says so for slow targets.
+			if grep -q 'Failing input' <<<"$output" || ! grep -q 'context deadline exceeded' <<<"$output"; then
+				printf '%s\nfuzz: %s in %s failed\n' "$output" "$target" "$directory" >&2
+				return 1
+			fi
 		fi
 		echo "fuzz $target in $directory: $(grep -o 'execs: [0-9]*' <<<"$output" | tail -1)"
 	done
@@ -32,7 +35,7 @@ package() {
 export -f package
 
 # One line per package: its directory and its targets.
-packages=$(git ls-files --cached --others --exclude-standard '*_test.go' ':!bench' ${FUZZ_LIGHT:+':!cmd' ':!mail' ':(exclude,glob)*_test.go'} |
+packages=$(git ls-files --cached --others --exclude-standard '*_test.go' ':!bench' ${FUZZ_LIGHT:+':!cmd' ':!mail' ':!gateway' ':(exclude,glob)*_test.go'} |
 	xargs grep -oHE '^func Fuzz[A-Za-z0-9_]*' | sed 's|/[^/]*:func | |' | sort |
 	awk '$1 != last { printf "%s%s", (NR > 1 ? "\n" : ""), $1; last = $1 } { printf " %s", $2 } END { print "" }')
 count=$(($(wc -w <<<"$packages") - $(wc -l <<<"$packages")))
