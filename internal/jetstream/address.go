@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -59,7 +60,7 @@ func Parse(raw, resource string) (*Address, error) {
 	if err != nil { // its text may hold a part of a password
 		return nil, errors.New("this is no URL: want nats://HOST:4222/SUBJECT?stream=NAME, with special characters of a password percent-encoded")
 	}
-	if u.Scheme != "nats" && u.Scheme != "tls" || u.Hostname() == "" || u.Opaque != "" || u.Fragment != "" {
+	if u.Scheme != "nats" && u.Scheme != "tls" || !isHost(u.Hostname()) || u.Opaque != "" || u.Fragment != "" {
 		return nil, errors.New("want nats://HOST:4222/SUBJECT?stream=NAME, or tls:// for a server with TLS")
 	}
 	port := u.Port()
@@ -88,6 +89,15 @@ func Parse(raw, resource string) (*Address, error) {
 		return nil, err
 	}
 	return a, a.checkNames()
+}
+
+// isHost reports whether a text may be a host: a name, or an address, which alone has colons.
+func isHost(host string) bool {
+	if !strings.Contains(host, ":") {
+		return host != ""
+	}
+	_, err := netip.ParseAddr(host)
+	return err == nil
 }
 
 // parameters takes what stands after the question mark.

@@ -48,6 +48,7 @@ func TestParse(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add("nats://user:password@host:4222/subject?stream=NAME")
 	f.Add("tls://host?creds=/a&ca=/b&replicas=3&max_age=1h")
+	f.Add("nats://::")
 	f.Fuzz(func(t *testing.T, raw string) {
 		a, err := jetstream.Parse(raw, "names")
 		if err != nil {
