@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"errors"
 	"net/http"
 	"time"
 	"unicode/utf8"
@@ -46,7 +45,10 @@ func (w *weather) observe(ctx context.Context, in *observeIn) (*observed, error)
 	if subtle.ConstantTimeCompare(given[:], expected[:]) != 1 {
 		return nil, perdure.NewProblem(http.StatusUnauthorized, "X-Station-Key is not that of the stations")
 	}
-	if err := errors.Join(in.Body.check(), w.usable()); err != nil {
+	if err := in.Body.check(); err != nil {
+		return nil, err
+	}
+	if err := w.usable(); err != nil {
 		return nil, err
 	}
 	_, err := w.pool.Exec(ctx, `INSERT INTO observations (station, observed, temperature) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,

@@ -1,6 +1,0 @@
-//go:build race
-
-package proxy_test
-
-// raceDetector says that pools forget on purpose.
-const raceDetector = true
