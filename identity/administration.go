@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -80,15 +79,8 @@ func (p *Provider) refuse(w http.ResponseWriter, r *http.Request, err error) {
 
 // receive reads a body with one JSON object.
 func receive(r *http.Request, into any) error {
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields()
-	err := d.Decode(into)
-	if err == nil {
-		if _, more := d.Token(); !errors.Is(more, io.EOF) {
-			err = errors.New("want one JSON value and nothing behind it")
-		}
-	}
-	if large := new(http.MaxBytesError); err == nil || errors.As(err, &large) {
+	err := problem.DecodeOne(r.Body, into)
+	if err == nil || errors.As(err, new(*http.MaxBytesError)) {
 		return err
 	}
 	return &directory.FieldError{Field: "body", Detail: err.Error()}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -122,15 +121,8 @@ func plainly(err error) string {
 
 // receive reads a body with one JSON object.
 func receive(r *http.Request, into any) error {
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields()
-	err := d.Decode(into)
-	if err == nil {
-		if _, more := d.Token(); !errors.Is(more, io.EOF) {
-			err = errors.New("want one JSON value and nothing behind it")
-		}
-	}
-	if large := new(http.MaxBytesError); err == nil || errors.As(err, &large) {
+	err := problem.DecodeOne(r.Body, into)
+	if err == nil || errors.As(err, new(*http.MaxBytesError)) {
 		return err
 	}
 	return &model.FieldError{Field: "body", Detail: err.Error()}

@@ -211,13 +211,8 @@ func readJSON(r *http.Request, limit int64, optional bool, into any) error {
 	if len(b) == 0 && optional {
 		return nil
 	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
+	if err := problem.DecodeOne(bytes.NewReader(b), into); err != nil {
 		return badBody(err.Error())
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return badBody("want one JSON value and nothing behind it")
 	}
 	return nil
 }

@@ -1,11 +1,11 @@
 package authority
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
+
+	"github.com/perdure/perdure/internal/problem"
 )
 
 // maxAdministration bounds a request of the operator, in bytes.
@@ -76,15 +76,8 @@ func list[T any](all []T, err error) (any, error) {
 
 // receive reads a body with one JSON object.
 func receive(r *http.Request, into any) error {
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields()
-	err := d.Decode(into)
-	if err == nil {
-		if _, more := d.Token(); !errors.Is(more, io.EOF) {
-			err = errors.New("want one JSON value and nothing behind it")
-		}
-	}
-	if large := new(http.MaxBytesError); err == nil || errors.As(err, &large) {
+	err := problem.DecodeOne(r.Body, into)
+	if err == nil || errors.As(err, new(*http.MaxBytesError)) {
 		return err
 	}
 	return invalid("body", "%v", err)

@@ -66,7 +66,7 @@ func (s *Service) Update(ctx context.Context, by model.Caller, id model.ID, c mo
 func (s *Service) List(ctx context.Context, by model.Caller, vault string, p model.Page) (out model.List[*model.Certificate], err error) {
 	err = s.visible(ctx, by, vault, func(ctx context.Context, visible func(string) bool) error {
 		found, err := s.store.List(ctx, vault, model.Certificates, p, visible)
-		out = mapped(found, certificateOf)
+		out = model.MapList(found, certificateOf)
 		return err
 	})
 	return out, err
@@ -77,7 +77,7 @@ func (s *Service) Versions(ctx context.Context, by model.Caller, id model.ID, p 
 	id.Version = ""
 	err = s.do(ctx, by, model.OpList, id, func(ctx context.Context, id model.ID, _ *model.Operation) error {
 		found, err := s.store.Versions(ctx, id, p)
-		out = mapped(found, certificateOf)
+		out = model.MapList(found, certificateOf)
 		return err
 	})
 	return out, err

@@ -55,7 +55,7 @@ func (s *Service) Delete(ctx context.Context, by model.Caller, id model.ID) (out
 func (s *Service) ListDeleted(ctx context.Context, by model.Caller, vault string, p model.Page) (out model.List[model.Deleted[*model.Certificate]], err error) {
 	err = s.visible(ctx, by, vault, func(ctx context.Context, visible func(string) bool) error {
 		found, err := s.store.ListDeleted(ctx, vault, model.Certificates, p, visible)
-		out = mapped(found, func(d model.Deleted[*items.Version]) model.Deleted[*model.Certificate] {
+		out = model.MapList(found, func(d model.Deleted[*items.Version]) model.Deleted[*model.Certificate] {
 			return model.Deleted[*model.Certificate]{Item: certificateOf(d.Item), Deletion: d.Deletion}
 		})
 		return err

@@ -14,3 +14,12 @@ type List[T any] struct {
 	// Next is the cursor of the page after; empty after the last one. A page may be empty and have one.
 	Next string
 }
+
+// MapList returns a list of what of makes of another one's entries.
+func MapList[A, B any](l List[A], of func(A) B) List[B] {
+	out := List[B]{Items: make([]B, len(l.Items)), Next: l.Next}
+	for i, a := range l.Items {
+		out.Items[i] = of(a)
+	}
+	return out
+}

@@ -36,7 +36,7 @@ func (s *Service) Delete(ctx context.Context, by model.Caller, id model.ID) (out
 func (s *Service) ListDeleted(ctx context.Context, by model.Caller, vault string, p model.Page) (out model.List[model.Deleted[*model.Secret]], err error) {
 	err = s.visible(ctx, by, vault, func(ctx context.Context, visible func(string) bool) error {
 		found, err := s.store.ListDeleted(ctx, vault, model.Secrets, p, visible)
-		out = mapped(found, deletedOf)
+		out = model.MapList(found, deletedOf)
 		return err
 	})
 	return out, err

@@ -111,7 +111,7 @@ func (s *Service) Update(ctx context.Context, by model.Caller, id model.ID, c mo
 func (s *Service) List(ctx context.Context, by model.Caller, vault string, p model.Page) (out model.List[*model.Secret], err error) {
 	err = s.visible(ctx, by, vault, func(ctx context.Context, visible func(string) bool) error {
 		found, err := s.store.List(ctx, vault, model.Secrets, p, visible)
-		out = mapped(found, secretOf)
+		out = model.MapList(found, secretOf)
 		return err
 	})
 	return out, err
@@ -122,7 +122,7 @@ func (s *Service) Versions(ctx context.Context, by model.Caller, id model.ID, p 
 	id.Version = ""
 	err = s.do(ctx, by, model.OpList, id, func(ctx context.Context, id model.ID, _ *model.Operation) error {
 		found, err := s.store.Versions(ctx, id, p)
-		out = mapped(found, secretOf)
+		out = model.MapList(found, secretOf)
 		return err
 	})
 	return out, err

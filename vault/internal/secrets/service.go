@@ -51,12 +51,3 @@ func secretOf(v *items.Version) *model.Secret {
 }
 
 func managed(id model.ID) error { return fmt.Errorf("%q: %w", id.String(), model.ErrManaged) }
-
-// mapped returns a list of what of makes of another one's entries.
-func mapped[A, B any](l model.List[A], of func(A) B) model.List[B] {
-	out := model.List[B]{Items: make([]B, len(l.Items)), Next: l.Next}
-	for i, a := range l.Items {
-		out.Items[i] = of(a)
-	}
-	return out
-}
