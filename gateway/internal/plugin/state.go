@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/perdure/perdure/gateway/internal/entity"
+	"github.com/perdure/perdure/gateway/internal/proxy"
 	"github.com/perdure/perdure/internal/clock"
 )
 
@@ -27,6 +28,9 @@ type Environment struct {
 	Clock clock.Clock
 	// Log is told of what an operator should know; nil is nobody.
 	Log *slog.Logger
+	// Balancer chooses among the servers of a service of the configuration, for plugins that send requests elsewhere;
+	// nil if nothing is proxied.
+	Balancer func(*entity.Service) proxy.Balancer
 }
 
 // Setup is what an instance is made of.

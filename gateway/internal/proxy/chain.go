@@ -74,14 +74,23 @@ func (c *Chain) choose(x *Exchange) {
 	if x.answered {
 		return
 	}
-	e, err := c.Balancer.Pick(x)
+	b := x.balancer()
+	e, err := b.Pick(x)
 	if err != nil {
 		x.Err = err
 		x.fail(err)
 		return
 	}
 	x.Endpoint = e
-	c.Balancer.Done(x, e, nil)
+	b.Done(x, e, nil)
+}
+
+// balancer is the one that chooses the exchange's endpoints.
+func (x *Exchange) balancer() Balancer {
+	if x.Balancer != nil {
+		return x.Balancer
+	}
+	return x.chain.Balancer
 }
 
 // filter runs the filters over the head of the response.
@@ -97,8 +106,9 @@ func (x *Exchange) filter() {
 // forward has the request answered by an upstream; if none can, x is answered by a word
 // for that.
 func (x *Exchange) forward() {
+	b := x.balancer()
 	for {
-		e, err := x.chain.Balancer.Pick(x)
+		e, err := b.Pick(x)
 		if err != nil {
 			x.Err = err
 			x.fail(err)
@@ -108,7 +118,7 @@ func (x *Exchange) forward() {
 		x.Attempts++
 		x.Timing.Sent = x.Elapsed()
 		err = e.attempt(x)
-		x.chain.Balancer.Done(x, e, err)
+		b.Done(x, e, err)
 		x.Err = err
 		if err == nil || x.down.begun() || x.proxied && x.Err != nil {
 			return

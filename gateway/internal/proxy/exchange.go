@@ -123,6 +123,9 @@ type Exchange struct {
 	// Endpoint is the endpoint of the last attempt, and Attempts how many there were.
 	Endpoint *Endpoint
 	Attempts int
+	// Balancer, unless nil, chooses the endpoints of this exchange instead of that of its
+	// chain: a plugin sends it elsewhere.
+	Balancer Balancer
 	// Err is why there was no response, or why it ended early.
 	Err error
 	// Sent is how many bytes of the response's body were given to the client.
@@ -148,7 +151,7 @@ type Exchange struct {
 	body     []byte
 	ctx      context.Context
 	cancel   context.CancelFunc
-	values   map[any]any
+	values   []value
 	chain    *Chain
 	proxied  bool // the response is an upstream's
 	// wantsTrailers says that the client takes trailer fields (TE: trailers).
@@ -161,9 +164,10 @@ type Exchange struct {
 
 // reset makes the exchange ready for another request.
 func (x *Exchange) reset() {
-	notes, local := x.Notes[:0], x.local
+	notes, local, values := x.Notes[:0], x.local, x.values
 	local.Reset()
-	*x = Exchange{server: x.server, down: x.down, Notes: notes, local: local, Peer: x.Peer, ServerPort: x.ServerPort, TLS: x.TLS}
+	clear(values)
+	*x = Exchange{server: x.server, down: x.down, Notes: notes, local: local, values: values[:0], Peer: x.Peer, ServerPort: x.ServerPort, TLS: x.TLS}
 }
 
 // ID is the id of the request: 32 hexadecimal digits, random. It is valid until the
@@ -192,16 +196,29 @@ func (x *Exchange) Note(who, reason string) {
 	}
 }
 
+// value is something that is remembered under a key.
+type value struct{ key, value any }
+
 // Value returns what SetValue has set for a key: what plugins remember from one phase to
 // the next.
-func (x *Exchange) Value(key any) any { return x.values[key] }
+func (x *Exchange) Value(key any) any {
+	for i := range x.values { // there are few
+		if x.values[i].key == key {
+			return x.values[i].value
+		}
+	}
+	return nil
+}
 
 // SetValue sets a value. The key should be of a type of the caller's own.
-func (x *Exchange) SetValue(key, value any) {
-	if x.values == nil {
-		x.values = make(map[any]any)
+func (x *Exchange) SetValue(key, v any) {
+	for i := range x.values {
+		if x.values[i].key == key {
+			x.values[i].value = v
+			return
+		}
 	}
-	x.values[key] = value
+	x.values = append(x.values, value{key, v})
 }
 
 // Elapsed is the time since Start.
