@@ -117,5 +117,5 @@ func statusMessage(status int) string {
 
 // Refuse notes why a request is refused, explain or not: the log tells it.
 func Refuse(x *proxy.Exchange, who, reason string) {
-	x.Notes = append(x.Notes, proxy.Note{Who: who, Reason: reason})
+	x.Notes = append(x.Notes, proxy.Note{Who: who, Reason: reason, Refusal: true})
 }

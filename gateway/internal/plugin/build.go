@@ -142,6 +142,38 @@ func (p *Plan) Names(route *entity.Route) (names []string) {
 	return names
 }
 
+// Attached is a plugin that a route has.
+type Attached struct {
+	Name string
+	// Entity is where it is configured, for everybody or, if there is nothing for everybody, for one of the consumers who have
+	// settings of their own.
+	Entity *entity.Plugin
+	// Decides says that it is asked before a request goes on, and not alone about answers or at the end.
+	Decides bool
+}
+
+// Attached returns the plugins that a route has, in the order in which they are asked. A consumer who is known may have settings
+// of its own; nil is nobody. For a route of nil none decides.
+func (p *Plan) Attached(route *entity.Route, consumer *entity.Consumer) (list []Attached) {
+	for _, k := range p.kinds {
+		s := k.slot(route)
+		if s == nil {
+			continue
+		}
+		in := s.all
+		if own := s.consumers[consumer]; consumer != nil && own != nil {
+			in = own
+		}
+		for _, other := range s.consumers {
+			if in == nil {
+				in = other
+			}
+		}
+		list = append(list, Attached{k.Name, in.entity, in.access != nil && route != nil})
+	}
+	return list
+}
+
 // slot finds the instances of a kind that requests of a route can have.
 func (k *kindInUse) slot(route *entity.Route) *slot {
 	s := &slot{name: k.Name}

@@ -117,7 +117,7 @@ func (x *Exchange) forward() {
 		x.Endpoint = e
 		x.Attempts++
 		x.Timing.Sent = x.Elapsed()
-		err = e.attempt(x)
+		err = x.attempt(e)
 		b.Done(x, e, err)
 		x.Err = err
 		if err == nil || x.down.begun() || x.proxied && x.Err != nil {
@@ -135,6 +135,26 @@ func (x *Exchange) forward() {
 		x.fail(err)
 		return
 	}
+}
+
+// attempt asks an endpoint.
+func (x *Exchange) attempt(e *Endpoint) error {
+	told := x.server.options.Attempts
+	if told == nil {
+		return e.attempt(x)
+	}
+	told.Begin(x)
+	err := e.attempt(x)
+	told.End(x, err)
+	return err
+}
+
+// Attempts is told of each attempt to reach an upstream.
+type Attempts interface {
+	// Begin is told that x.Endpoint will be asked, the x.Attempts-th time. What it sets in x.Request.Fields goes there.
+	Begin(x *Exchange)
+	// End is told how it has ended: nil when the response was passed on to its end.
+	End(x *Exchange, err error)
 }
 
 // NotFound answers an exchange that no route matches.

@@ -91,6 +91,8 @@ type Note struct {
 	Who string
 	// Reason is what and why, in words.
 	Reason string
+	// Refusal says that the request was answered for this reason.
+	Refusal bool
 }
 
 // Exchange is a request and its answer. It is used by one goroutine, and not valid after
@@ -189,10 +191,13 @@ func (x *Exchange) idBytes() []byte {
 // sends as one does not count.
 func (x *Exchange) ID() string { return string(x.idBytes()) }
 
+// AppendID appends the id of the request.
+func (x *Exchange) AppendID(to []byte) []byte { return append(to, x.idBytes()...) }
+
 // Note remembers why something was decided, if explain wants to know.
 func (x *Exchange) Note(who, reason string) {
 	if x.Explain {
-		x.Notes = append(x.Notes, Note{who, reason})
+		x.Notes = append(x.Notes, Note{Who: who, Reason: reason})
 	}
 }
 
@@ -231,6 +236,9 @@ func (x *Exchange) Context() context.Context {
 	}
 	return x.ctx
 }
+
+// SetContext replaces the context by one that was made of it, for handlers in this process to find something there.
+func (x *Exchange) SetContext(ctx context.Context) { x.ctx = ctx }
 
 // Answer decides the exchange: it is answered by this response instead of an upstream's.
 // The first one counts.

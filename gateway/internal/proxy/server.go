@@ -31,6 +31,8 @@ type Options struct {
 	MaxConns int
 	// Refused is told of requests that broke the rules.
 	Refused func(peer net.Addr, err *h1.ProtocolError)
+	// Attempts, unless nil, is told of each attempt to reach an upstream.
+	Attempts Attempts
 	// Log is told of what should not happen.
 	Log *slog.Logger
 	// Clock is the time.
