@@ -152,6 +152,7 @@ var rules = ruleset{
 			why:  "what an app can offer beside its functions: they speak to resources, never to each other, and the root wires them",
 			packages: []string{
 				"auth/login",
+				"gateway/internal/admin",
 				"gateway/internal/certs",
 				"gateway/internal/document",
 				"gateway/internal/entity",
@@ -268,6 +269,10 @@ var rules = ruleset{
 	beside: []beside{
 		{"gateway/internal/proxy", "gateway/internal/h1", "HTTP/1.1 of both sides of an exchange"},
 		{"gateway/internal/certs", "gateway/internal/entity", "certificates and their names are Kong's"},
+		{"gateway/internal/admin", "gateway/internal/entity", "the Admin API shows Kong's nouns"},
+		{"gateway/internal/admin", "gateway/internal/plugin", "the Admin API shows the schemas of plugins"},
+		{"gateway/internal/admin", "gateway/internal/plugin/all", "its tests have plugins"},
+		{"gateway/internal/admin", "gateway/internal/kongfile", "its tests read configuration in Kong's format"},
 		{"gateway/internal/plugin", "gateway/internal/entity", "plugins and their settings are Kong's"},
 		{"gateway/internal/plugin", "gateway/internal/h1", "header fields, as they were parsed"},
 		{"gateway/internal/plugin", "gateway/internal/proxy", "a plugin decides about an exchange"},

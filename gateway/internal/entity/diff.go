@@ -153,7 +153,7 @@ func diffConfig(old, new map[string]any) []FieldChange {
 			continue
 		}
 		change := FieldChange{Name: "config." + name, Old: string(a), New: string(b)}
-		if mayBeSecret(name) {
+		if SecretSetting(name) {
 			change.Old, change.New = hide(a), hide(b)
 		}
 		changes = append(changes, change)
@@ -170,6 +170,7 @@ func setting(v any) []byte {
 	return text
 }
 
-func mayBeSecret(name string) bool {
+// SecretSetting reports whether the value of a setting of a plugin may be a secret, by its name.
+func SecretSetting(name string) bool {
 	return slices.ContainsFunc(secretWords, func(word string) bool { return strings.Contains(strings.ToLower(name), word) })
 }
