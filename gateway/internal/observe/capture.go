@@ -126,10 +126,7 @@ func (c *captured) decisionsOf(x *proxy.Exchange) {
 	if p := plugin.Consumer(x); p != nil {
 		c.consumer = &place{p.ID, p.Label(), p.Source.String()}
 	}
-	if c.credential = plugin.CredentialKey(x); c.credential == "" && x.Credential != nil {
-		c.credential = "known"
-	}
-	c.credential = c.told(c.credential, maxValue)
+	c.credential = c.told(plugin.CredentialKey(x), maxValue)
 	for _, n := range x.Notes {
 		if len(c.notes) == maxNotes && !n.Refusal {
 			continue

@@ -10,7 +10,7 @@ import (
 // WriteText writes the report for people at a terminal: the verdict first, then a line for each part.
 func (r *Report) WriteText(w io.Writer) error {
 	t := &text{}
-	t.b.WriteString(r.Verdict + "\n\n")
+	t.b.WriteString(printable(r.Verdict) + "\n\n")
 	if r.Stale {
 		t.b.WriteString("The configuration has changed since; what is said of routes and plugins may be of the new one.\n\n")
 	}
