@@ -2,6 +2,7 @@
 package acl
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -97,7 +98,7 @@ func (p *instance) has(group string) bool { return slices.Contains(p.groups, gro
 func (p *instance) nobody(x *proxy.Exchange, c *entity.Consumer) {
 	reason := "nobody is known: a plugin that authenticates has not been asked, or has let the request through"
 	if c != nil {
-		reason = "the consumer " + c.Label() + " is in no group"
+		reason = fmt.Sprintf("the consumer %q is in no group, and these alone are allowed: %s", c.Label(), strings.Join(p.groups, ", "))
 	}
 	plugin.Refuse(x, name, reason)
 	if x.Credential != nil {
@@ -113,7 +114,7 @@ func (p *instance) decide(x *proxy.Exchange, in bool, header, groups string) {
 		if p.deny {
 			verb = "is in one of the groups that are denied: "
 		}
-		plugin.Refuse(x, name, "who asks is in the groups ("+groups+"), and "+verb+strings.Join(p.groups, ", "))
+		plugin.Refuse(x, name, who(x)+" is in the groups ("+groups+"), and "+verb+strings.Join(p.groups, ", "))
 		plugin.Error(x, http.StatusForbidden, "You cannot consume this service")
 		return
 	}
@@ -121,6 +122,14 @@ func (p *instance) decide(x *proxy.Exchange, in bool, header, groups string) {
 		x.Request.Fields.Add(header, groups)
 	}
 	if x.Explain {
-		x.Note(name, "who asks is in the groups ("+groups+"), and may go on")
+		x.Note(name, who(x)+" is in the groups ("+groups+"), and may go on")
 	}
+}
+
+// who says in words who asks.
+func who(x *proxy.Exchange) string {
+	if c := plugin.Consumer(x); c != nil {
+		return fmt.Sprintf("the consumer %q", c.Label())
+	}
+	return "who asks"
 }

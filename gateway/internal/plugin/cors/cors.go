@@ -73,10 +73,12 @@ type allowed struct {
 	any    bool
 	single string // the only one, which is told to everybody
 	list   []origin
+	names  []string // as they were given
 }
 
 func origins(v plugin.Values) (a allowed) {
 	list := v.Strings("origins")
+	a.names = list
 	if len(list) == 0 {
 		a.any = true
 		return a
@@ -172,6 +174,9 @@ func preflight(x *proxy.Exchange) bool {
 // Access implements proxy.Access: it answers preflight requests.
 func (p *instance) Access(x *proxy.Exchange) {
 	if !preflight(x) {
+		if from := x.Request.Fields.Get("Origin"); x.Explain && from != "" {
+			x.Note(name, p.reason(from))
+		}
 		return
 	}
 	if p.proceed {
@@ -197,9 +202,25 @@ func (p *instance) Access(x *proxy.Exchange) {
 		out.Set("Access-Control-Allow-Private-Network", "true")
 	}
 	if x.Explain {
-		x.Note(name, "answers the preflight request of "+strconv.Quote(from)+": the origin that is allowed is "+strconv.Quote(out.Get("Access-Control-Allow-Origin")))
+		x.Note(name, "answers the preflight request: "+p.reason(from))
 	}
 }
+
+// reason says whether pages of an origin may read answers.
+func (p *instance) reason(from string) string {
+	from = from[:min(len(from), maxOrigin)]
+	normal, _ := normalize(from)
+	switch told := p.allow(from); {
+	case p.any:
+		return "all origins are allowed, " + strconv.Quote(from) + " too"
+	case told != "" && told == normal, told == from && told != "":
+		return "the origin " + strconv.Quote(from) + " is allowed"
+	}
+	return "the origin " + strconv.Quote(from) + " is not allowed, so that a browser does not show the answer to its pages; these are: " + strings.Join(p.names, ", ")
+}
+
+// maxOrigin bounds what is told of an origin.
+const maxOrigin = 200
 
 // HeaderFilter implements proxy.HeaderFilter. The answer to a preflight request has all, or is the upstream's.
 func (p *instance) HeaderFilter(x *proxy.Exchange) {

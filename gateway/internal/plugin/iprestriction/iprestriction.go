@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/perdure/perdure/gateway/internal/entity"
 	"github.com/perdure/perdure/gateway/internal/plugin"
@@ -105,12 +107,39 @@ func (p *instance) Access(x *proxy.Exchange) {
 	addr := x.Client.Unmap().WithZone("")
 	switch {
 	case p.deny.contain(addr):
-		p.refuse(x, "the address "+addr.String()+" is denied")
+		p.refuse(x, address(x, addr)+" is denied")
 	case len(p.allow.all) > 0 && !p.allow.contain(addr):
-		p.refuse(x, "the address "+addr.String()+" is none of those that are allowed")
+		p.refuse(x, address(x, addr)+" is none of those that are allowed: "+p.allow.String())
 	case x.Explain:
 		x.Note(name, "the address "+addr.String()+" may go on")
 	}
+}
+
+// address says which address was looked at, and whence it is known.
+func address(x *proxy.Exchange, addr netip.Addr) string {
+	switch {
+	case x.Trusted && x.Client.Unmap() != x.Peer.Addr().Unmap():
+		return "the address " + addr.String() + ", which the trusted proxy " + x.Peer.Addr().Unmap().String() + " says in X-Forwarded-For,"
+	case !x.Trusted && x.Request.Fields.Has("X-Forwarded-For"):
+		return "the address " + addr.String() + " (X-Forwarded-For does not count: it is not of a trusted proxy)"
+	}
+	return "the address " + addr.String()
+}
+
+// shown is how many networks are told of.
+const shown = 5
+
+// String lists the first networks.
+func (n *networks) String() string {
+	var list []string
+	for p := range n.all {
+		list = append(list, p.String())
+	}
+	slices.Sort(list)
+	if more := len(list) - shown; more > 0 {
+		return strings.Join(list[:shown], ", ") + " and " + strconv.Itoa(more) + " more"
+	}
+	return strings.Join(list, ", ")
 }
 
 func (p *instance) refuse(x *proxy.Exchange, reason string) {

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/perdure/perdure/gateway/internal/plugin"
 	"github.com/perdure/perdure/gateway/internal/proxy"
-	"github.com/perdure/perdure/internal/suggest"
 )
 
 // instance is the plugin with its settings.
@@ -57,7 +55,7 @@ func (p *instance) find(x *proxy.Exchange) *plugin.Refusal {
 	raw, several := p.retrieve(x)
 	switch {
 	case several:
-		return p.refuse("Multiple tokens provided", "there are several different tokens")
+		return p.refuse("Multiple tokens provided", p.found(x))
 	case raw == nil:
 		return &plugin.Refusal{Status: http.StatusUnauthorized, Body: plugin.Message{Message: "Unauthorized"}, Challenge: p.challenge, Reason: p.sought(x)}
 	}
@@ -85,7 +83,7 @@ func (p *instance) find(x *proxy.Exchange) *plugin.Refusal {
 	}
 	if c.consumer == nil {
 		return &plugin.Refusal{
-			Status: http.StatusUnauthorized, Reason: "the credential has no consumer",
+			Status: http.StatusUnauthorized, Reason: fmt.Sprintf("the credential %q has no consumer", shorten(v.key)),
 			Body: plugin.Message{Message: fmt.Sprintf("Could not find consumer for '%s=%s'", p.keyClaim, v.key)},
 		}
 	}
@@ -125,25 +123,6 @@ func (p *instance) retrieve(x *proxy.Exchange) (raw []byte, several bool) {
 	return raw, several
 }
 
-// sought says where a token was looked for.
-func (p *instance) sought(x *proxy.Exchange) string {
-	var places []string
-	for _, name := range p.headers {
-		if x.Request.Fields.Has(name) {
-			places = append(places, "the header "+name+`, which does not begin with "Bearer "`)
-		} else {
-			places = append(places, "the header "+name)
-		}
-	}
-	for _, name := range p.parameters {
-		places = append(places, "the query's "+name)
-	}
-	for _, name := range p.cookies {
-		places = append(places, "the cookie "+name)
-	}
-	return "there is no token: it was looked for in " + strings.Join(places, ", ")
-}
-
 func (p *instance) refuse(message, reason string) *plugin.Refusal {
 	return p.refuseWith(plugin.Message{Message: message}, reason)
 }
@@ -156,7 +135,7 @@ func (p *instance) refuseWith(body any, reason string) *plugin.Refusal {
 func (p *instance) verify(raw []byte, explain bool) (*verified, *credential, *plugin.Refusal) {
 	t, wrong := parse(raw)
 	if wrong != "" {
-		return nil, nil, p.refuse("Bad token; "+wrong, "the token cannot be read: "+wrong)
+		return nil, nil, p.refuse("Bad token; "+wrong, unreadable(raw, wrong))
 	}
 	value := t.claims[p.keyClaim]
 	if value == nil || value == false {
@@ -165,12 +144,15 @@ func (p *instance) verify(raw []byte, explain bool) (*verified, *credential, *pl
 	key, text := value.(string)
 	switch {
 	case value == nil || value == false:
-		return nil, nil, p.refuse("No mandatory '"+p.keyClaim+"' in claims", "the token has no "+p.keyClaim)
+		return nil, nil, p.refuse("No mandatory '"+p.keyClaim+"' in claims", "the token has no "+p.keyClaim+", by which its credential would be found (key_claim_name)")
 	case text && key == "":
 		return nil, nil, p.refuse("Invalid '"+p.keyClaim+"' in claims", "the token's "+p.keyClaim+" is empty")
 	}
 	c := p.credentials.byKey[key]
-	if c == nil || !text {
+	if !text {
+		return nil, nil, p.refuse("No credentials found for given '"+p.keyClaim+"'", fmt.Sprintf("the token's %s is %s, and no text", p.keyClaim, shorten(fmt.Sprint(value))))
+	}
+	if c == nil {
 		return nil, nil, p.refuse("No credentials found for given '"+p.keyClaim+"'", p.notFound(key, explain))
 	}
 	if t.algorithm != c.entity.Algorithm {
@@ -178,37 +160,19 @@ func (p *instance) verify(raw []byte, explain bool) (*verified, *credential, *pl
 	}
 	secret, ok := c.key(p.secretIsBase64)
 	if !ok {
-		return nil, nil, p.refuse("Invalid key/secret", fmt.Sprintf("the credential %q has no key that could be used", c.entity.Key))
+		return nil, nil, p.refuse("Invalid key/secret", fmt.Sprintf("the credential %q has no key that could be used for %s", c.entity.Key, t.algorithm))
 	}
 	a := algorithms[t.algorithm]
 	if !a.verify(a, secret, t.signed, t.signature) {
-		return nil, nil, p.refuse("Invalid signature", fmt.Sprintf("the signature is not by the key of the credential %q", c.entity.Key))
+		return nil, nil, p.refuse("Invalid signature", p.badSignature(t, c, a))
 	}
 	if len(p.audience) > 0 && !t.isFor(p.audience) {
 		return nil, nil, p.refuseWith(map[string]string{"aud": "token is for another audience"},
-			fmt.Sprintf("the token's aud is %s, and none of %s", shorten(fmt.Sprint(t.claims["aud"])), strings.Join(p.audience, ", ")))
+			p.otherAudience(t))
 	}
 	v := &verified{print: c.print, key: c.entity.Key, times: t.times()}
 	v.credential.Store(c)
 	return v, c, nil
-}
-
-// notFound says what was sought, and what comes near.
-func (p *instance) notFound(key string, explain bool) string {
-	reason := fmt.Sprintf("no jwt credential has the key %q, which is the token's %s", shorten(key), p.keyClaim)
-	other, cut := strings.CutSuffix(key, "/")
-	if !cut {
-		other = key + "/"
-	}
-	if p.credentials.byKey[other] != nil {
-		return fmt.Sprintf("%s; there is %q, which differs by the slash at the end", reason, shorten(other))
-	}
-	if explain {
-		if meant, ok := suggest.Nearest(key, p.credentials.keys); ok {
-			return fmt.Sprintf("%s; there is %q", reason, meant)
-		}
-	}
-	return reason
 }
 
 // checkTimes looks at exp and nbf.
@@ -245,23 +209,4 @@ func addClaim(m map[string]string, claim, message string) map[string]string {
 	}
 	m[claim] = message
 	return m
-}
-
-func (p *instance) timesReason(w *times, wrong map[string]string, now float64) string {
-	var reasons []string
-	for _, claim := range []string{"exp", "nbf"} {
-		message, ok := wrong[claim]
-		switch {
-		case !ok:
-		case claim == "exp" && w.noExp || claim == "nbf" && w.noNbf:
-			reasons = append(reasons, "the token has no "+claim)
-		case message == "token expired":
-			reasons = append(reasons, fmt.Sprintf("the token expired %.0f s ago", now-w.exp))
-		case message == "token not valid yet":
-			reasons = append(reasons, fmt.Sprintf("the token is not valid for another %.0f s", w.nbf-now))
-		default:
-			reasons = append(reasons, claim+" "+message)
-		}
-	}
-	return strings.Join(reasons, "; ")
 }

@@ -11,6 +11,8 @@ import (
 type credentials struct {
 	byKey map[string]*credential
 	keys  []string
+	// alike are keys by what is the same for those that are often taken for each other.
+	alike map[string]string
 }
 
 // credential is one of a configuration, with what its tokens are verified by.
@@ -23,7 +25,7 @@ type credential struct {
 }
 
 func newCredentials(c *entity.Config) *credentials {
-	set := &credentials{byKey: make(map[string]*credential, len(c.JWTs))}
+	set := &credentials{byKey: make(map[string]*credential, len(c.JWTs)), alike: make(map[string]string, len(c.JWTs))}
 	for _, e := range c.JWTs {
 		one := &credential{set: set, entity: e, consumer: e.Consumer.To}
 		parts := []string{e.ID, e.Key, e.Algorithm, e.Secret, e.RSAPublicKey, e.Consumer.ID()}
@@ -33,6 +35,7 @@ func newCredentials(c *entity.Config) *credentials {
 		one.print = sha256.Sum256([]byte(strings.Join(parts, "|")))
 		set.byKey[e.Key] = one
 		set.keys = append(set.keys, e.Key)
+		set.alike[alike(e.Key)] = e.Key
 	}
 	return set
 }

@@ -3,8 +3,10 @@ package keyauth
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/perdure/perdure/gateway/internal/entity"
 	"github.com/perdure/perdure/gateway/internal/plugin"
@@ -74,33 +76,82 @@ func (p *instance) find(x *proxy.Exchange) *plugin.Refusal {
 	key, found, several := p.retrieve(x)
 	switch {
 	case several:
-		return p.refuse("Duplicate API key found", "there are several keys")
-	case found == "" || key == "":
-		return p.refuse("No API key found in request", "there is no key: it was looked for as "+strings.Join(p.names, ", "))
+		return p.refuse("Duplicate API key found", "there are several keys in "+found.place())
+	case found.name == "":
+		return p.refuse("No API key found in request", "there is no key: it was looked for in "+p.places())
+	case key == "":
+		return p.refuse("No API key found in request", "the key in "+found.place()+" is empty")
 	}
 	c := p.keys[sha256.Sum256([]byte(key))]
 	switch {
 	case c == nil:
-		return p.refuse("Unauthorized", "no credential has the key in "+found)
+		return p.refuse("Unauthorized", p.unknown(key, found))
 	case c.TTL != nil && *c.TTL > 0 && x.Start.Unix() >= c.CreatedAt+int64(*c.TTL):
-		return p.refuse("Unauthorized", "the credential with the key in "+found+" has expired")
+		return p.refuse("Unauthorized", fmt.Sprintf("the credential of the consumer %q with the key in %s has expired: its ttl of %d s ended at %s", c.Consumer.To.Label(), found.place(), *c.TTL,
+			time.Unix(c.CreatedAt+int64(*c.TTL), 0).UTC().Format(time.RFC3339)))
 	}
 	if p.hide {
-		x.Request.Fields.Del(found)
+		x.Request.Fields.Del(found.name)
 		if x.Target.HasQuery {
-			x.Target.Query = plugin.RemoveQuery(x.Target.Query, found)
+			x.Target.Query = plugin.RemoveQuery(x.Target.Query, found.name)
 			x.Target.HasQuery = x.Target.Query != ""
 		}
 	}
 	plugin.SetConsumer(x, c.Consumer.To, c, c.ID)
 	if x.Explain {
-		x.Note(name, "the key in "+found+" is of the consumer "+c.Consumer.To.Label())
+		x.Note(name, "the key in "+found.place()+" is of the consumer "+c.Consumer.To.Label())
 	}
 	return nil
 }
 
-// retrieve finds the key, and under which name.
-func (p *instance) retrieve(x *proxy.Exchange) (key, found string, several bool) {
+// where is where a key was found.
+type where struct {
+	name    string
+	inQuery bool
+}
+
+func (w where) place() string {
+	if w.inQuery {
+		return "the query's " + w.name
+	}
+	return "the header " + w.name
+}
+
+// places are where keys are looked for.
+func (p *instance) places() string {
+	var list []string
+	for _, name := range p.names {
+		if p.inHeader {
+			list = append(list, where{name, false}.place())
+		}
+		if p.inQuery {
+			list = append(list, where{name, true}.place())
+		}
+	}
+	if len(list) == 0 {
+		return "no place: key_in_header and key_in_query are false"
+	}
+	return strings.Join(list, ", ")
+}
+
+// unknown says of a key that is no credential's how it differs from one, if that is seen.
+func (p *instance) unknown(key string, found where) string {
+	reason := fmt.Sprintf("no credential has the key in %s, which has %d characters", found.place(), len(key))
+	trimmed := strings.Trim(key, " \t\r\n\"'")
+	_, second, words := strings.Cut(trimmed, " ")
+	switch {
+	case len(p.keys) == 0:
+		return "there are no key-auth credentials at all, and therefore none with the key in " + found.place()
+	case trimmed != key && p.keys[sha256.Sum256([]byte(trimmed))] != nil:
+		return reason + "; one has it without the blanks or quotes around it"
+	case words && p.keys[sha256.Sum256([]byte(strings.TrimSpace(second)))] != nil:
+		return reason + "; one has it without the word in front of it"
+	}
+	return reason
+}
+
+// retrieve finds the key, and where.
+func (p *instance) retrieve(x *proxy.Exchange) (key string, found where, several bool) {
 	for _, name := range p.names {
 		n := 0
 		if p.inHeader {
@@ -113,10 +164,13 @@ func (p *instance) retrieve(x *proxy.Exchange) (key, found string, several bool)
 				n++
 				key = value
 			}
+			if n > 0 {
+				return key, where{name, true}, n > 1
+			}
 		}
 		if n > 0 {
-			return key, name, n > 1
+			return key, where{name, false}, n > 1
 		}
 	}
-	return "", "", false
+	return "", where{}, false
 }

@@ -2,10 +2,12 @@ package oidc
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 type instance struct {
 	auth             plugin.Authentication
 	verifier         *auth.Verifier
+	issuer           string
 	policy           auth.Policy
 	consumers        map[string]*entity.Consumer // by what a claim says; nil if none is looked for
 	consumerClaim    string
@@ -61,7 +64,7 @@ func newInstance(s plugin.Setup) (any, error) {
 		return nil, m.err
 	}
 	p := &instance{
-		auth: plugin.NewAuthentication(s), verifier: m.Verifier, policy: policy(v),
+		auth: plugin.NewAuthentication(s), verifier: m.Verifier, issuer: config.Issuer, policy: policy(v),
 		consumerClaim: join(v, "consumer_claim"), consumerOptional: v.Bool("consumer_optional"),
 		credentialClaim: join(v, "credential_claim"), groupsClaim: join(v, "authenticated_groups_claim"),
 		claims: v.Strings("upstream_headers_claims"), names: v.Strings("upstream_headers_names"),
@@ -154,7 +157,7 @@ func (p *instance) find(x *proxy.Exchange) *plugin.Refusal {
 	who, err := p.verifier.Verify(ctx, token)
 	switch {
 	case errors.Is(err, auth.ErrUnauthenticated):
-		return p.refuse(http.StatusUnauthorized, "Unauthorized", `error="invalid_token"`, reason(err))
+		return p.refuse(http.StatusUnauthorized, "Unauthorized", `error="invalid_token"`, p.otherIssuer(token, reason(err)))
 	case err != nil:
 		r := p.refuse(http.StatusServiceUnavailable, "Service unavailable", "", "the keys of the issuer cannot be had: "+err.Error())
 		r.Challenge = ""
@@ -203,6 +206,29 @@ func reason(err error) string {
 		return bad.Reason + ": " + bad.Cause.Error()
 	}
 	return err.Error()
+}
+
+// otherIssuer adds to a reason that the token is by somebody else: then it is no wonder that its key is not known.
+func (p *instance) otherIssuer(token, reason string) string {
+	if strings.Contains(reason, strconv.Quote(p.issuer)+" is expected") {
+		return reason
+	}
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return reason
+	}
+	var claimed struct {
+		Issuer string `json:"iss"`
+	}
+	text, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil || json.Unmarshal(text, &claimed) != nil || claimed.Issuer == p.issuer || claimed.Issuer == "" {
+		return reason
+	}
+	difference := ""
+	if strings.TrimSuffix(claimed.Issuer, "/") == strings.TrimSuffix(p.issuer, "/") {
+		difference = ": they differ in the slash at the end alone"
+	}
+	return fmt.Sprintf("%s; it says that it is from the issuer %.200q, and %.200q is expected%s", reason, claimed.Issuer, p.issuer, difference)
 }
 
 // lookup finds a claim; a dot leads into objects, unless a claim has the whole name.

@@ -2,9 +2,11 @@ package ratelimit
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/perdure/perdure/gateway/internal/entity"
 	"github.com/perdure/perdure/gateway/internal/plugin"
@@ -125,7 +127,17 @@ func (p *instance) who(x *proxy.Exchange) string {
 	case p.by == byPath && x.Request.Path == p.path:
 		return "the path " + p.path
 	}
-	return "the address " + x.Client.String()
+	address := "the address " + x.Client.String()
+	if p.by == byIP {
+		return address
+	}
+	return address + ", since " + missing[p.by] + ","
+}
+
+// missing is why the address is counted.
+var missing = map[by]string{
+	byConsumer: "no consumer is known", byCredential: "no credential is known", byService: "there is no service",
+	byHeader: "there is no value of the header", byPath: "it is another path",
 }
 
 // reason says what was counted.
@@ -137,10 +149,17 @@ func (p *instance) reason(x *proxy.Exchange, o *outcome) string {
 		}
 	}
 	text := p.who(x) + " had used " + strings.Join(used, ", ")
-	if o.exceeded {
-		return text + ": the limit is reached"
+	if !o.exceeded {
+		return text
 	}
-	return text
+	for i, limit := range slices.Backward(p.limits[:]) { // the longest that is used up
+		if limit != 0 && o.remaining[i] <= 0 {
+			end := o.windows.end(i)
+			return fmt.Sprintf("%s: the limit is reached; the %s ends in %s, at %s", text, periods[i].setting,
+				time.Duration(end-o.now)*time.Second, time.Unix(end, 0).UTC().Format(time.RFC3339))
+		}
+	}
+	return text + ": the limit is reached"
 }
 
 // HeaderFilter implements proxy.HeaderFilter: it tells the client what is left.

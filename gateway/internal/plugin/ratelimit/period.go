@@ -56,3 +56,15 @@ func (c *calendars) windowsAt(now int64) (w windows) {
 	w[month], w[year] = cal.month, cal.year
 	return w
 }
+
+// end is when a period ends, in Unix seconds.
+func (w *windows) end(period int) int64 {
+	begun := time.Unix(w[period], 0).UTC()
+	switch period {
+	case month:
+		return begun.AddDate(0, 1, 0).Unix()
+	case year:
+		return begun.AddDate(1, 0, 0).Unix()
+	}
+	return w[period] + periods[period].seconds
+}

@@ -72,7 +72,7 @@ func TestSixthRequestWithinTheMinute(t *testing.T) {
 		if err := json.Unmarshal([]byte(r.Body), &body); err != nil || body.Message != "API rate limit exceeded" || len(body.RequestID) != 32 {
 			t.Errorf("the answer is %s: %v", r.Body, err)
 		}
-		if r.Status != http.StatusTooManyRequests || r.Upstream != nil || !r.Noted("rate-limiting: the address 127.0.0.1 had used 5 of 5 in this minute: the limit is reached") {
+		if r.Status != http.StatusTooManyRequests || r.Upstream != nil || !r.Noted("rate-limiting: the address 127.0.0.1, since no consumer is known, had used 5 of 5 in this minute: the limit is reached; the minute ends in 15s, at 2026-05-17T10:31:00Z") {
 			t.Errorf("answered %d, noted %q", r.Status, r.Notes)
 		}
 	}

@@ -50,7 +50,7 @@ func (p *instance) Access(x *proxy.Exchange) {
 			x.Note(name, fmt.Sprintf("the body has %d bytes of %d that are allowed", n, p.most))
 		}
 	case p.required && x.Request.Major > 1: // a chunked body is one with a length, to Kong
-		plugin.Refuse(x, name, "the length of the body is not said")
+		plugin.Refuse(x, name, "there is no Content-Length, which require_content_length needs")
 		plugin.Error(x, http.StatusLengthRequired, "A valid Content-Length header is required")
 	default:
 		x.Request.Body.Limit(p.most)
