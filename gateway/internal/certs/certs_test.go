@@ -143,7 +143,7 @@ func TestReload(t *testing.T) {
 		plans[i], _ = c.plan(nil)
 	}
 	source := certs.New(plans[0])
-	if source.Config() != source.Config() {
+	if first, second := source.Config(), source.Config(); first != second {
 		t.Error("the configuration is another at each call: sessions would not be resumed by another listener")
 	}
 	address := serve(t, source)
@@ -212,6 +212,12 @@ func TestWarnings(t *testing.T) {
 			add(c, &x509.Certificate{DNSNames: []string{"a.test"}}, "a.test")
 			add(c, &x509.Certificate{DNSNames: []string{"a.test"}}, "A.test")
 		}, []string{`kong.yml:12: warning: sni "A.test": name: "A.test" is the name of another sni at kong.yml:12 as well`}},
+		"authority": {func(c *config) {
+			k := ecKey(t)
+			c.CACertificates = append(c.CACertificates, (&authority{cert: sign(t, &x509.Certificate{
+				IsCA: true, BasicConstraintsValid: true, NotBefore: now.Add(-9 * day), NotAfter: now.Add(-day),
+			}, nil, k)}).entity(firstCA))
+		}, []string{`ca certificate "` + firstCA + `": cert: has expired on `}},
 		"no SNI": {func(c *config) { add(c, &x509.Certificate{DNSNames: []string{"a.test"}}) }, []string{`certificate "a.test": snis: there are none`}},
 		"a client's": {func(c *config) {
 			cert, key := issue(&x509.Certificate{DNSNames: []string{"a.test"}})

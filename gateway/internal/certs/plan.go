@@ -32,6 +32,11 @@ func Build(c *entity.Config, fallback Fallback, now time.Time) (*Plan, []entity.
 	for _, cert := range c.Certificates {
 		w.checkCertificate(c, cert)
 	}
+	for _, ca := range c.CACertificates {
+		if cert := Authority(ca); cert != nil {
+			w.checkTime(ca, "cert", cert)
+		}
+	}
 	first := map[string]*entity.SNI{}
 	for _, sni := range c.SNIs {
 		cert := sni.Certificate.To

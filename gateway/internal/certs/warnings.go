@@ -57,15 +57,15 @@ func isClients(c *entity.Config, cert *entity.Certificate) bool {
 	return false
 }
 
-func (w *warnings) checkTime(cert *entity.Certificate, field string, leaf *x509.Certificate) {
+func (w *warnings) checkTime(e entity.Entity, field string, cert *x509.Certificate) {
 	const day = "2006-01-02 15:04 MST"
 	switch {
-	case !w.now.Before(leaf.NotAfter):
-		w.add(cert, field, "has expired on %s: clients refuse it; replace it", leaf.NotAfter.UTC().Format(day))
-	case leaf.NotAfter.Sub(w.now) < Soon:
-		w.add(cert, field, "ends on %s, in less than 30 days: replace it before", leaf.NotAfter.UTC().Format(day))
-	case w.now.Before(leaf.NotBefore):
-		w.add(cert, field, "begins on %s: clients refuse it until then", leaf.NotBefore.UTC().Format(day))
+	case !w.now.Before(cert.NotAfter):
+		w.add(e, field, "has expired on %s: it is refused; replace it", cert.NotAfter.UTC().Format(day))
+	case cert.NotAfter.Sub(w.now) < Soon:
+		w.add(e, field, "ends on %s, in less than 30 days: replace it before", cert.NotAfter.UTC().Format(day))
+	case w.now.Before(cert.NotBefore):
+		w.add(e, field, "begins on %s: it is refused until then", cert.NotBefore.UTC().Format(day))
 	}
 }
 

@@ -240,25 +240,46 @@ func (l *linker) checkUse() {
 		}
 	}
 	l.checkConsumers()
+	for _, p := range l.to.Plugins {
+		if p.Name == "mtls-auth" {
+			l.checkAuthorities(p)
+		}
+	}
+}
+
+// checkAuthorities checks that there are the authorities by which clients' certificates are verified.
+func (l *linker) checkAuthorities(p *Plugin) {
+	ids, _ := p.Config["ca_certificates"].([]any)
+	for i, id := range ids {
+		key, _ := id.(string)
+		if _, ok := l.to.ids[nameKey{CACertificates, key}].(*CACertificate); !ok {
+			l.errorf(p, index("config.ca_certificates", i), "there is no ca certificate with the id %q%s", shorten(key), suggest.Hint(key, l.labels(CACertificates)))
+		}
+	}
 }
 
 // checkConsumers finds consumers that no request can be from.
 func (l *linker) checkConsumers() {
 	known := map[*Consumer]bool{}
+	found := false // by what is in a token or in a client's certificate
 	for _, p := range l.to.Plugins {
-		if p.Name == "openid-connect" && p.Enabled {
-			return // it finds consumers by what is in a token
+		skip, _ := p.Config["skip_consumer_lookup"].(bool)
+		found = found || p.Enabled && (p.Name == "openid-connect" || p.Name == "mtls-auth" && !skip)
+		for _, field := range []string{"anonymous", "default_consumer"} {
+			key, _ := p.Config[field].(string)
+			if key == "" {
+				continue
+			}
+			consumer := l.to.Consumer(key)
+			if consumer == nil {
+				l.errorf(p, "config."+field, "there is no consumer %q%s", key, suggest.Hint(key, l.labels(Consumers)))
+				continue
+			}
+			known[consumer] = true
 		}
-		key, _ := p.Config["anonymous"].(string)
-		if key == "" {
-			continue
-		}
-		consumer := l.to.Consumer(key)
-		if consumer == nil {
-			l.errorf(p, "config.anonymous", "there is no consumer %q%s", key, suggest.Hint(key, l.labels(Consumers)))
-			continue
-		}
-		known[consumer] = true
+	}
+	if found {
+		return
 	}
 	for _, consumer := range l.to.Consumers {
 		named := consumer.Username != "" || consumer.CustomID != ""

@@ -39,11 +39,13 @@ type Authentication struct {
 	preflight    bool
 }
 
-// NewAuthentication reads the settings "anonymous" and "run_on_preflight".
+// NewAuthentication reads the settings "anonymous" and "run_on_preflight". A plugin without the latter looks at
+// preflight requests too.
 func NewAuthentication(s Setup) Authentication {
 	key := s.Values.String("anonymous")
+	preflight, has := s.Values["run_on_preflight"].(bool)
 	return Authentication{
-		name: s.Plugin.Name, anonymousKey: key, anonymous: s.Config.Consumer(key), preflight: s.Values.Bool("run_on_preflight"),
+		name: s.Plugin.Name, anonymousKey: key, anonymous: s.Config.Consumer(key), preflight: preflight || !has,
 	}
 }
 

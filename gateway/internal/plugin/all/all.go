@@ -10,6 +10,7 @@ import (
 	"github.com/perdure/perdure/gateway/internal/plugin/jwt"
 	"github.com/perdure/perdure/gateway/internal/plugin/keyauth"
 	"github.com/perdure/perdure/gateway/internal/plugin/metrics"
+	"github.com/perdure/perdure/gateway/internal/plugin/mtlsauth"
 	"github.com/perdure/perdure/gateway/internal/plugin/oidc"
 	"github.com/perdure/perdure/gateway/internal/plugin/ratelimit"
 	"github.com/perdure/perdure/gateway/internal/plugin/sizelimit"
@@ -20,7 +21,7 @@ import (
 // Registry returns a registry of all plugins. Others can be registered with it.
 func Registry() *plugin.Registry {
 	return plugin.NewRegistry(
-		acl.Kind(), correlation.Kind(), cors.Kind(), iprestriction.Kind(), jwt.Kind(), keyauth.Kind(), metrics.Kind(), oidc.Kind(),
+		acl.Kind(), correlation.Kind(), cors.Kind(), iprestriction.Kind(), jwt.Kind(), keyauth.Kind(), metrics.Kind(), mtlsauth.Kind(), oidc.Kind(),
 		ratelimit.Kind(), sizelimit.Kind(), terminate.Kind(), transform.Request(), transform.Response(),
 	)
 }

@@ -4,6 +4,7 @@ package plugintest
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -38,6 +39,7 @@ type Gateway struct {
 	client   *http.Client
 	address  string
 	endpoint *proxy.Endpoint
+	config   *entity.Config
 
 	mu       sync.Mutex
 	upstream *http.Request
@@ -129,7 +131,7 @@ func (g *Gateway) Load(file string) {
 	g.server.Swap(proxy.HandlerFunc(func(x *proxy.Exchange) {
 		m, ok := routes.Match(&router.Request{
 			Method: x.Request.Method, Secure: x.Request.Scheme == "https", Host: x.Request.Host, Port: x.ServerPort,
-			Path: x.Request.Path, Fields: x.Request.Fields,
+			Path: x.Request.Path, SNI: sni(x), Fields: x.Request.Fields,
 		})
 		if !ok {
 			proxy.NotFound(x)
@@ -149,6 +151,36 @@ func (g *Gateway) Load(file string) {
 		chain.Serve(x)
 	}))
 	plan.Commit()
+	g.config = config
+}
+
+// Config returns the configuration in use, compiled.
+func (g *Gateway) Config() *entity.Config { return g.config }
+
+// ServeTLS accepts connections with TLS as well, and returns their address. Close the client's before the test ends.
+func (g *Gateway) ServeTLS(config *tls.Config) (address string) {
+	g.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = g.server.Serve(l, config) // ends by Shutdown, or when the listener is closed
+	}()
+	g.t.Cleanup(func() {
+		_ = l.Close()
+		<-done
+	})
+	return l.Addr().String()
+}
+
+func sni(x *proxy.Exchange) string {
+	if x.TLS == nil {
+		return ""
+	}
+	return x.TLS.ServerName
 }
 
 // recorder is the last filter: it keeps what the exchange knows.
@@ -192,8 +224,14 @@ func (g *Gateway) Do(request string, fields ...string) *Response {
 // Send is Do with a body.
 func (g *Gateway) Send(request string, body io.Reader, fields ...string) *Response {
 	g.t.Helper()
+	return g.SendBy(g.client, "http://"+g.address, request, body, fields...)
+}
+
+// SendBy is Send by a client, to a scheme and an authority that the client knows how to reach.
+func (g *Gateway) SendBy(client *http.Client, to, request string, body io.Reader, fields ...string) *Response {
+	g.t.Helper()
 	method, target, _ := strings.Cut(request, " ")
-	r, err := http.NewRequest(method, "http://"+g.address+target, body)
+	r, err := http.NewRequest(method, to+target, body)
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -208,7 +246,7 @@ func (g *Gateway) Send(request string, body io.Reader, fields ...string) *Respon
 	g.mu.Lock()
 	g.upstream, g.body, g.last = nil, "", nil
 	g.mu.Unlock()
-	answer, err := g.client.Do(r)
+	answer, err := client.Do(r)
 	if err != nil {
 		g.t.Fatal(err)
 	}
