@@ -98,7 +98,7 @@ func (p *instance) take(x *proxy.Exchange, w *windows) usage {
 		}
 	case byHeader:
 		if value := x.Request.Fields.Peek(p.header); len(value) > 0 {
-			return p.counters.takeNamed(value, &p.limits, w)
+			return p.counters.takeNamed(value, &p.limits, w, x.DryRun)
 		}
 	case byPath:
 		if x.Request.Path == p.path {
@@ -106,10 +106,10 @@ func (p *instance) take(x *proxy.Exchange, w *windows) usage {
 		}
 	}
 	if key == "" {
-		return p.counters.takeAddr(x.Client, &p.limits, w)
+		return p.counters.takeAddr(x.Client, &p.limits, w, x.DryRun)
 	}
 	var short [128]byte
-	return p.counters.takeNamed(append(short[:0], key...), &p.limits, w)
+	return p.counters.takeNamed(append(short[:0], key...), &p.limits, w, x.DryRun)
 }
 
 // who says in words who was counted.

@@ -52,11 +52,15 @@ func newCountersOf(most int) *counters {
 }
 
 // takeNamed counts a request of somebody with a name, unless a limit is used up. The name is copied if it is new.
-func (c *counters) takeNamed(name []byte, limits *[numPeriods]float64, w *windows) usage {
+// A dry run counts for nothing.
+func (c *counters) takeNamed(name []byte, limits *[numPeriods]float64, w *windows, dry bool) usage {
 	s := &c.shards[maphash.Bytes(c.seed, name)%shards]
 	s.Lock()
 	defer s.Unlock()
 	n := s.named[string(name)]
+	if dry {
+		return n.look(limits, w)
+	}
 	if n == nil {
 		makeRoom(s, s.named, c.most, limits, w)
 		n = new(counter)
@@ -66,11 +70,14 @@ func (c *counters) takeNamed(name []byte, limits *[numPeriods]float64, w *window
 }
 
 // takeAddr is takeNamed by address.
-func (c *counters) takeAddr(addr netip.Addr, limits *[numPeriods]float64, w *windows) usage {
+func (c *counters) takeAddr(addr netip.Addr, limits *[numPeriods]float64, w *windows, dry bool) usage {
 	s := &c.shards[maphash.Comparable(c.seed, addr)%shards]
 	s.Lock()
 	defer s.Unlock()
 	n := s.addrs[addr]
+	if dry {
+		return n.look(limits, w)
+	}
 	if n == nil {
 		makeRoom(s, s.addrs, c.most, limits, w)
 		n = new(counter)
@@ -100,6 +107,15 @@ func (n *counter) take(limits *[numPeriods]float64, w *windows) (u usage) {
 		}
 	}
 	return u
+}
+
+// look returns what take would, and counts nothing. N may be nil.
+func (n *counter) look(limits *[numPeriods]float64, w *windows) usage {
+	var c counter
+	if n != nil {
+		c = *n
+	}
+	return c.take(limits, w)
 }
 
 // stale reports whether a counter counts for the past alone.

@@ -267,3 +267,20 @@ func TestSettings(t *testing.T) {
 		t.Errorf("the settings are %v", got)
 	}
 }
+
+// A dry run sees the counters, and counts for nothing.
+func TestDryRun(t *testing.T) {
+	t.Parallel()
+	c := chain(t, "hour: 1")
+	ask := func(dry bool) bool {
+		x := &proxy.Exchange{Start: plugintest.Start, Client: netip.MustParseAddr("203.0.113.7"), DryRun: dry}
+		x.Request = proxy.Request{Method: http.MethodGet, Path: "/", Fields: new(h1.Fields)}
+		c.Access[0].Access(x)
+		return x.Answered()
+	}
+	for i, step := range []struct{ dry, refused bool }{{true, false}, {true, false}, {false, false}, {true, true}, {false, true}} {
+		if got := ask(step.dry); got != step.refused {
+			t.Errorf("step %d: refused is %v", i, got)
+		}
+	}
+}
