@@ -154,6 +154,7 @@ var rules = ruleset{
 				"auth/login",
 				"gateway/internal/admin",
 				"gateway/internal/certs",
+				"gateway/internal/balance",
 				"gateway/internal/document",
 				"gateway/internal/entity",
 				"gateway/internal/entitytest",
@@ -268,6 +269,11 @@ var rules = ruleset{
 	},
 
 	beside: []beside{
+		{"gateway/internal/balance", "gateway/internal/entity", "services, upstreams and targets are Kong's"},
+		{"gateway/internal/balance", "gateway/internal/h1", "connections are kept by its sweeper, within its limits"},
+		{"gateway/internal/balance", "gateway/internal/kongfile", "its tests read configuration in Kong's format"},
+		{"gateway/internal/balance", "gateway/internal/plugin", "requests are told apart by their consumer, and by the groups of a path"},
+		{"gateway/internal/balance", "gateway/internal/proxy", "it chooses the endpoints of exchanges"},
 		{"gateway/internal/proxy", "gateway/internal/h1", "HTTP/1.1 of both sides of an exchange"},
 		{"gateway/internal/certs", "gateway/internal/entity", "certificates and their names are Kong's"},
 		{"gateway/internal/admin", "gateway/internal/entity", "the Admin API shows Kong's nouns"},

@@ -95,6 +95,9 @@ func (x *Exchange) balancer() Balancer {
 
 // filter runs the filters over the head of the response.
 func (x *Exchange) filter() {
+	for i := range x.added {
+		x.Response.Fields.Add(x.added[i].name, x.added[i].value)
+	}
 	for _, f := range x.chain.Filters {
 		f.HeaderFilter(x)
 	}

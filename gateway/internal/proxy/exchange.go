@@ -154,6 +154,7 @@ type Exchange struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	values   []value
+	added    []field
 	chain    *Chain
 	proxied  bool // the response is an upstream's
 	// wantsTrailers says that the client takes trailer fields (TE: trailers).
@@ -166,10 +167,11 @@ type Exchange struct {
 
 // reset makes the exchange ready for another request.
 func (x *Exchange) reset() {
-	notes, local, values := x.Notes[:0], x.local, x.values
+	notes, local, values, added := x.Notes[:0], x.local, x.values, x.added
 	local.Reset()
 	clear(values)
-	*x = Exchange{server: x.server, down: x.down, Notes: notes, local: local, values: values[:0], Peer: x.Peer, ServerPort: x.ServerPort, TLS: x.TLS}
+	clear(added)
+	*x = Exchange{server: x.server, down: x.down, Notes: notes, local: local, values: values[:0], added: added[:0], Peer: x.Peer, ServerPort: x.ServerPort, TLS: x.TLS}
 }
 
 // ID is the id of the request: 32 hexadecimal digits, random. It is valid until the
@@ -225,6 +227,12 @@ func (x *Exchange) SetValue(key, v any) {
 	}
 	x.values = append(x.values, value{key, v})
 }
+
+// field is a header field of the response that is still to come.
+type field struct{ name, value string }
+
+// AddResponse adds a field to the head of the response, whoever answers, before the filters see it.
+func (x *Exchange) AddResponse(name, value string) { x.added = append(x.added, field{name, value}) }
 
 // Elapsed is the time since Start.
 func (x *Exchange) Elapsed() time.Duration { return monotonic() - x.base }

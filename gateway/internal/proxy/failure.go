@@ -49,3 +49,33 @@ type bodyError struct{ err error }
 
 func (e *bodyError) Error() string { return "request body: " + e.err.Error() }
 func (e *bodyError) Unwrap() error { return e.err }
+
+// Fault says what an endpoint is to be blamed for after an attempt.
+type Fault int
+
+// The faults.
+const (
+	// NoFault: the attempt went well, or the client or this gateway ended it.
+	NoFault Fault = iota
+	// Broken: there was no connection, or it ended before the response did.
+	Broken
+	// TimedOut: the endpoint took too long.
+	TimedOut
+)
+
+// FaultOf returns what the error of an attempt, which Balancer.Done is told, says of the endpoint.
+func FaultOf(err error) Fault {
+	if err == nil { // before there is anything to allocate
+		return NoFault
+	}
+	var timeout net.Error
+	var body *bodyError
+	switch {
+	case errors.Is(err, errClientLeft), errors.As(err, &body), errors.Is(err, h1.ErrPoolFull),
+		errors.Is(err, h1.ErrBodyTooLarge), errors.Is(err, context.Canceled):
+		return NoFault
+	case errors.Is(err, h1.ErrTimeout), errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return TimedOut
+	}
+	return Broken
+}
