@@ -185,7 +185,7 @@ func TestReloadKeepsHealth(t *testing.T) {
 	if h := w.health(); h["10.0.0.1:80"].Health != balance.HealthchecksOff {
 		t.Errorf("without checks it is %+v", h)
 	}
-	if ask(t, w.balancer(), 200) == ask(t, w.balancer(), 200) {
+	if first, second := ask(t, w.balancer(), 200), ask(t, w.balancer(), 200); first == second {
 		t.Error("one of the targets is still left out")
 	}
 }
