@@ -57,6 +57,7 @@ func (l *linker) check(e Entity) {
 		if e.Key == "" {
 			l.errorf(e, "key", "is missing")
 		}
+		l.checkSecret(e, "key", e.Key)
 	case *ACLGroup:
 		if e.Group == "" {
 			l.errorf(e, "group", "is missing")

@@ -21,6 +21,22 @@ var algorithms = []string{
 	"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA",
 }
 
+// Redacted is what a secret looks like to whom may not see it, with what is told apart by it. Nobody can have it as a
+// secret: everybody knows it.
+func Redacted(what string) string {
+	if what != "" {
+		what = ":" + what
+	}
+	return "{redacted" + what + "}"
+}
+
+// checkSecret refuses what stands for a secret in a dump.
+func (l *linker) checkSecret(e Entity, field, secret string) {
+	if strings.HasPrefix(secret, "{redacted") {
+		l.errorf(e, field, "is what the Admin API shows instead of a secret; write the secret itself, or dump with the permission to see secrets")
+	}
+}
+
 func (l *linker) checkJWT(c *JWTCredential) {
 	c.PublicKey = nil
 	if c.Key == "" {
@@ -33,6 +49,7 @@ func (l *linker) checkJWT(c *JWTCredential) {
 		if c.Secret == "" {
 			l.errorf(c, "secret", "is missing: tokens signed by %s are verified by it", c.Algorithm)
 		}
+		l.checkSecret(c, "secret", c.Secret)
 		return
 	}
 	if c.RSAPublicKey == "" {

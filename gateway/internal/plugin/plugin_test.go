@@ -200,7 +200,7 @@ func TestSchemaAsJSON(t *testing.T) {
 	}
 	for _, want := range []string{
 		`{"config":{"fields":[{"text":{"default":"a","one_of":["a","bcd"],"type":"string"}},{"need":{"gt":0,"required":true,"type":"integer"}}`,
-		`{"inner":{"fields":[{"flag":{"default":true,"type":"boolean"}},{"deep":{"type":"number"}}],"type":"record"}}`,
+		`{"inner":{"fields":[{"flag":{"default":true,"type":"boolean"}},{"deep":{"type":"number"}}],"required":true,"type":"record"}}`,
 	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the schema is %s\nwithout %s", text, want)

@@ -100,7 +100,7 @@ func (f *Field) encode() map[string]any {
 	if f.Default != nil {
 		m["default"] = f.Default
 	}
-	if f.Required {
+	if f.Required || f.Type == Record { // a record that is left out is one of defaults
 		m["required"] = true
 	}
 	if len(f.OneOf) > 0 {
