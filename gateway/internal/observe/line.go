@@ -45,9 +45,9 @@ func appendLine(b []byte, x *proxy.Exchange) []byte {
 		b = append(b, `,"client":"`...)
 		b = append(x.Client.WithZone("").AppendTo(b), '"')
 	}
-	if peer := x.Peer.Addr(); x.Trusted && peer.IsValid() {
+	if peer := x.Peer.Addr().Unmap(); x.Trusted && peer != x.Client {
 		b = append(b, `,"peer":"`...)
-		b = append(peer.Unmap().WithZone("").AppendTo(b), '"')
+		b = append(peer.WithZone("").AppendTo(b), '"')
 	}
 	b = appendText(b, "method", q.Method, maxValue)
 	b = appendText(b, "scheme", q.Scheme, maxValue)
@@ -112,11 +112,10 @@ func appendDecisions(b []byte, x *proxy.Exchange) []byte {
 
 // clean removes the query and what looks like a token from a reason or an error, which may have the URL in it.
 func clean(x *proxy.Exchange, text string) string {
-	if q := x.Request.Query; len(q) >= minSecret {
-		text = strings.ReplaceAll(text, q, hidden)
-	}
-	if q := x.Target.Query; len(q) >= minSecret {
-		text = strings.ReplaceAll(text, q, hidden)
+	for _, q := range [...]string{x.Request.Query, x.Target.Query} {
+		if strings.Contains(q, "=") { // else it may be any word
+			text = strings.ReplaceAll(text, q, hidden)
+		}
 	}
 	return scrub(text)
 }

@@ -34,14 +34,16 @@ type Recent struct {
 	failed   list
 	well     list // those that did not fail
 	bytes    int
+	number   uint64
 	settings []*kept // the newest is the last
 }
 
 // entry is one in the list of its kind.
 type entry struct {
 	*captured
-	setting    *kept     // nil: there was none
-	ended      time.Time // which lists are ordered by
+	setting    *kept // nil: there was none
+	ended      time.Time
+	number     uint64 // in the order in which they ended
 	bytes      int
 	prev, next *entry
 	in         *list
@@ -97,7 +99,8 @@ func (r *Recent) keep(x *proxy.Exchange, in *list) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e.setting = r.hold(s)
-	e.ended = r.o.Clock.Now()
+	r.number++
+	e.ended, e.number = r.o.Clock.Now(), r.number
 	r.byID[e.id] = e
 	in.append(e)
 	r.bytes += e.bytes
@@ -204,7 +207,7 @@ func (r *Recent) List(f Filter) []Summary {
 	a, b := r.failed.last, r.well.last
 	for len(found) < f.Limit && (a != nil || b != nil) {
 		var e *entry
-		if b == nil || a != nil && !a.ended.Before(b.ended) {
+		if b == nil || a != nil && a.number > b.number {
 			e, a = a, a.prev
 		} else {
 			e, b = b, b.prev

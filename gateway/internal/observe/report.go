@@ -251,7 +251,7 @@ func (r *Report) pluginsOf(c *captured, plugins []plugin.Attached) {
 		refuser = c.notes[len(c.notes)-1].Who // who answers without refusing speaks last
 	}
 	// The router refuses first, or last where there is no service.
-	passed := !asked && c.route != nil && c.service == nil || slices.ContainsFunc(c.notes, func(n proxy.Note) bool { return known[n.Who] })
+	passed := !asked && (c.route != nil && c.service == nil || slices.ContainsFunc(c.notes, func(n proxy.Note) bool { return known[n.Who] }))
 	for _, a := range plugins {
 		p := Plugin{Name: a.Name, Decision: Passed}
 		if a.Entity != nil {
@@ -275,7 +275,7 @@ func (r *Report) pluginsOf(c *captured, plugins []plugin.Attached) {
 		r.Plugins = append(r.Plugins, p)
 	}
 	for _, n := range c.notes {
-		if !known[n.Who] {
+		if !known[n.Who] && !n.Refusal { // the verdict has it
 			r.Notes = append(r.Notes, n.Who+": "+n.Reason)
 		}
 	}

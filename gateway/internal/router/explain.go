@@ -42,6 +42,8 @@ type verdict struct {
 	missing []string // what does not, in words
 	shared  int      // characters that path and request have in common at the beginning
 	close   int      // how much of what is missing is nearly right
+	// elsewhere says that the path is quite another one: nobody meant it who has a route.
+	elsewhere bool
 }
 
 // Explain is Match with reasons. It looks at all routes, one by one.
@@ -86,7 +88,7 @@ func (r *Router) Explain(q *Request) Explanation {
 		return b.shared - a.shared
 	})
 	for _, d := range near {
-		if told[d.c.route] || len(e.Near) >= maxNear || !d.near() {
+		if told[d.c.route] || len(e.Near) >= maxNear || !d.near() || winner != nil && d.elsewhere {
 			continue
 		}
 		told[d.c.route] = true
@@ -258,6 +260,8 @@ func (c *candidate) judgePath(v *view, d *verdict) {
 	default:
 		if _, ok := suggest.Nearest(v.path, []string{c.literal}); ok {
 			d.close++
+		} else {
+			d.elsewhere = true
 		}
 		d.miss("the path %s does not match %s", v.path, c.path)
 	}

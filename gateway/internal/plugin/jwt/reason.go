@@ -125,7 +125,7 @@ func difference(a, b string) string {
 	schemeA, restA, okA := strings.Cut(a, "://")
 	schemeB, restB, okB := strings.Cut(b, "://")
 	if okA && okB && !strings.EqualFold(schemeA, schemeB) {
-		all = append(all, "the scheme: "+schemeB+", not "+schemeA)
+		all = append(all, "the scheme ("+schemeB+", not "+schemeA+")")
 		a, b = restA, restB
 	}
 	if a != b {
