@@ -17,6 +17,7 @@ import (
 
 	"github.com/perdure/perdure/auth"
 	"github.com/perdure/perdure/auth/login"
+	"github.com/perdure/perdure/gateway"
 	"github.com/perdure/perdure/identity"
 	"github.com/perdure/perdure/vault"
 )
@@ -66,6 +67,9 @@ type Config struct {
 	// Vault, unless nil, gives the app a vault for secrets, keys and certificates: its functions and settings name secrets by
 	// "vault:NAME", and other programs reach it by the clients of Azure Key Vault.
 	Vault *vault.Config
+	// Gateway, unless nil, gives the app a gateway: a port of its own where requests are routed, checked and limited as files
+	// in the formats of Kong and Kubernetes say, to this app or to other servers.
+	Gateway *gateway.Config
 	// Origin is where browsers find the app, such as "https://app.example.com". Default
 	// "http://localhost:PORT" for an app that listens on a loopback address.
 	Origin string
@@ -213,6 +217,7 @@ func (c Config) validateAccess() error {
 			errs = append(errs, errors.New("Vault.Listen is set without Identity: its callers need somebody who gives them tokens"))
 		}
 	}
+	errs = append(errs, c.validateGateway())
 	if c.Origin != "" {
 		u, err := url.Parse(c.Origin)
 		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || c.Origin != u.Scheme+"://"+u.Host {
@@ -223,11 +228,13 @@ func (c Config) validateAccess() error {
 }
 
 // seals reports whether the app keeps what must not be readable at rest.
-func (c Config) seals() bool { return c.Identity != nil || c.Login != nil || c.Vault != nil }
+func (c Config) seals() bool {
+	return c.Identity != nil || c.Login != nil || c.Vault != nil || c.ownCertificate()
+}
 
 func (c Config) validateListen() error {
 	if c.Listen == noListener {
-		if len(c.Hosts) == 0 {
+		if len(c.Hosts) == 0 && c.Gateway == nil {
 			return errors.New("Hosts is empty and Listen is none: name the hosts that your own server is reached by, such as app.example.com")
 		}
 		return nil
@@ -251,6 +258,11 @@ func (c Config) exposed() bool {
 	host, _, err := net.SplitHostPort(c.Listen)
 	ip := net.ParseIP(host)
 	return c.Listen != noListener && err == nil && host != localhost && (ip == nil || !ip.IsLoopback())
+}
+
+// reachable reports whether others than this machine may reach the app, by its own address or through its gateway.
+func (c Config) reachable() bool {
+	return c.exposed() || c.Gateway != nil && c.Gateway.WithDefaults().Exposed()
 }
 
 // store returns the scheme and path of Store.

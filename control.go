@@ -25,7 +25,7 @@ func (r *running) openControl(p *parts) error {
 	if r.temporary != "" || r.lent != nil {
 		return nil
 	}
-	h := control.Handler(r.controlled(p))
+	h := r.withGateway(control.Handler(r.controlled(p)))
 	if r.config.authenticates() { // permissions, and no token that could be lost
 		r.guard = func(next http.Handler) http.Handler { return control.Permitted(r.httpConfig(), next) }
 	} else {

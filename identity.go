@@ -205,6 +205,7 @@ func (r *running) access() map[string]http.Handler {
 func (r *running) administration(next http.Handler) http.Handler {
 	parts := map[string]http.Handler{
 		"identity": http.HandlerFunc(noProvider), "databases": http.HandlerFunc(noProvider), "vault": r.vaultAdministration(),
+		"gateway": r.gatewayAdministration(),
 	}
 	if r.provider != nil {
 		parts["identity"], parts["databases"] = r.provider.Administration(), r.databases.Administration()

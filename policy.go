@@ -102,10 +102,10 @@ func (p *parts) checkPolicies(c Config, tested bool) error {
 			errs = append(errs, fmt.Errorf("%s: its policy %q asks about a %v, but a handler has no input: ask by auth.Permit in the handler", what, policy, types[0]))
 		}
 	}
-	if c.exposed() && len(open) > 0 {
-		errs = append(errs, fmt.Errorf("Listen %q is not a loopback address, and what states no policy is served to this machine alone: %s; "+
+	if c.reachable() && len(open) > 0 {
+		errs = append(errs, fmt.Errorf("%s is not a loopback address, and what states no policy is served to this machine alone: %s; "+
 			"give each a policy by perdure.Require or perdure.Guarded, or all by Config.Policy (auth.Anonymous() in the first two lets everybody in), or listen on localhost",
-			c.Listen, strings.Join(open, ", ")))
+			c.exposedAddress(), strings.Join(open, ", ")))
 	}
 	return errors.Join(errs...)
 }

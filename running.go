@@ -68,6 +68,7 @@ type running struct {
 	databases      *authority.Authority // nil without a provider
 	caFile         string               // of the local authority; empty if it is not used
 	login          *login.Login
+	gateway        *gatewayPart // nil without one
 
 	stopCollector context.CancelFunc
 	background    sync.WaitGroup
@@ -109,6 +110,9 @@ func (r *running) open(ctx context.Context, p *parts) (err error) {
 	if err := r.listen(p); err != nil {
 		return err
 	}
+	if err := r.listenGateway(); err != nil {
+		return err
+	}
 	if r.observer, err = newObserver(r.config); err != nil {
 		return err
 	}
@@ -125,7 +129,10 @@ func (r *running) open(ctx context.Context, p *parts) (err error) {
 	if err := r.openControl(p); err != nil {
 		return err
 	}
-	return r.openHTTP(p)
+	if err := r.openHTTP(p); err != nil {
+		return err
+	}
+	return r.openGateway()
 }
 
 // begin lets it work. Requests come last.
@@ -294,6 +301,9 @@ func (r *running) stop(ctx context.Context) error {
 		}
 	} else if r.listener != nil {
 		errs = append(errs, r.listener.Close())
+	}
+	if r.gateway != nil && r.gateway.Gateway == nil {
+		errs = append(errs, r.gateway.closeListeners())
 	}
 	for _, s := range slices.Backward(r.services) {
 		errs = append(errs, s.Stop(ctx))

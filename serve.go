@@ -56,6 +56,7 @@ func (r *running) openHTTP(p *parts) (err error) {
 			return fmt.Errorf("%w: Listen: %w", ErrConfig, err)
 		}
 	}
+	hosts = append(slices.Clone(hosts), r.gatewayHosts()...)
 	if r.provider != nil && r.identityServer == nil {
 		hosts = append(slices.Clone(hosts), r.provider.Hosts()...)
 	}
@@ -131,7 +132,7 @@ func (r *running) openHTTP(p *parts) (err error) {
 func (r *running) httpConfig() *httpapi.Config {
 	c := r.config
 	config := &httpapi.Config{
-		Title: c.Title, Version: c.Version, Auth: c.Auth, Policy: c.Policy,
+		Title: c.Title, Version: c.Version, Auth: c.authenticator(), Policy: c.Policy,
 		Log: c.Logger, Telemetry: r.observer.Telemetry,
 	}
 	if r.login != nil {
@@ -146,7 +147,7 @@ func (r *running) httpConfig() *httpapi.Config {
 // openMetrics reports whether the metrics are shown to whoever asks: where only this
 // machine can, and nothing is known of who does.
 func (r *running) openMetrics() bool {
-	return !r.config.authenticates() && !r.config.exposed()
+	return !r.config.authenticates() && !r.config.reachable()
 }
 
 // addMethods adds what answers all methods of a path. A pattern without a method would

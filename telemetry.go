@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/perdure/perdure/internal/telemetry"
 	"github.com/perdure/perdure/internal/telemetry/prometheus"
@@ -21,6 +22,7 @@ const metricsPath = "/metrics"
 // observer is what an app tells of itself, and how that is shown.
 type observer struct {
 	*telemetry.Telemetry
+	traces   trace.TracerProvider
 	metrics  http.Handler // nil when the program has a MeterProvider of its own
 	shutdown func(context.Context) error
 }
@@ -40,6 +42,7 @@ func newObserver(c Config) (o observer, err error) {
 		}
 		meters, o.metrics, o.shutdown = own, handler, own.Shutdown
 	}
+	o.traces = traces
 	o.Telemetry, err = telemetry.New(traces, meters)
 	return o, err
 }

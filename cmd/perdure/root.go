@@ -57,7 +57,7 @@ folder, 4 what is named does not exist, 5 there are differences, or weaknesses.`
 		p.usersCommand(), p.rolesCommand(), p.apisCommand(), p.appsCommand(), p.grantsCommand(), p.connectionsCommand(),
 		p.keysCommand(), p.logsCommand(), p.applyCommand(), p.diffCommand(), p.exportCommand(), p.doctorCommand(),
 		p.vaultCommand(), p.secretsCommand(),
-		p.dbCommand(),
+		p.dbCommand(), p.gatewayCommand(),
 	)
 	return root
 }

@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/perdure/perdure/internal/clock"
@@ -14,7 +15,7 @@ const DefaultInterval = 500 * time.Millisecond
 // patience is how many looks in a row may find files changing before they are read all the same.
 const patience = 4
 
-// Watcher reads a configuration again when its files change. It is not safe for concurrent use.
+// Watcher reads a configuration again when its files change. Poll and Reload may be called while it runs.
 type Watcher struct {
 	Source Source
 	// Changed gets the new configuration. It is called by Run and Poll.
@@ -26,6 +27,7 @@ type Watcher struct {
 	// Interval is the time between two looks, DefaultInterval unless it is positive.
 	Interval time.Duration
 
+	mu     sync.Mutex
 	begun  bool
 	looked []file // by the last look
 	loaded []file // when the configuration was read
@@ -72,6 +74,8 @@ func (w *Watcher) Run(ctx context.Context) {
 // Poll looks at the files once. What has changed is read as soon as two looks in a row find the same, so that
 // a file is not read while it is written.
 func (w *Watcher) Poll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	files, _ := w.Source.find()
 	settled := slices.Equal(files, w.looked)
 	w.looked = files
@@ -84,11 +88,17 @@ func (w *Watcher) Poll() {
 			return
 		}
 	}
-	w.Reload()
+	w.reload()
 }
 
 // Reload reads the files now, and passes the result on if their contents have changed. It reports whether they have.
 func (w *Watcher) Reload() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.reload()
+}
+
+func (w *Watcher) reload() bool {
 	w.begun, w.busy = true, 0
 	w.loaded, _ = w.Source.find()
 	result := w.Source.Load()
