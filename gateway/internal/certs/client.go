@@ -15,12 +15,12 @@ const MTLSAuth = "mtls-auth"
 // maxSubjects bounds the names of authorities that a client is sent, in bytes: a handshake message is to stay small.
 const maxSubjects = 16 << 10
 
-// ClientAuth says for which names clients are asked for a certificate: those that a route with the plugin mtls-auth
+// clientAuth says for which names clients are asked for a certificate: those that a route with the plugin mtls-auth
 // can have, bound to it, to its service or to everything. A route without SNIs can have any.
 //
 // Whether the certificate is good is decided by the plugin, which knows the route. A client without one is not
 // refused by the handshake.
-type ClientAuth struct {
+type clientAuth struct {
 	any   *asked // of routes without SNIs
 	exact map[string]*asked
 	wild  []wildcard
@@ -37,14 +37,8 @@ type wildcard struct {
 	asked   *asked
 }
 
-// NewClientAuth finds the names in a compiled configuration.
-func NewClientAuth(c *entity.Config) *ClientAuth {
-	a, _ := newClientAuth(c)
-	return a
-}
-
-func newClientAuth(c *entity.Config) (*ClientAuth, []entity.Problem) {
-	a := &ClientAuth{exact: map[string]*asked{}}
+func newClientAuth(c *entity.Config) (*clientAuth, []entity.Problem) {
+	a := &clientAuth{exact: map[string]*asked{}}
 	global, service, route, problems := plugins(c)
 	for _, r := range c.Routes {
 		for _, list := range [][]*asked{global, service[r.Service.To], route[r]} {
@@ -132,7 +126,7 @@ func (a *asked) with(other *asked) *asked {
 	return sum
 }
 
-func (a *ClientAuth) add(r *entity.Route, one *asked) {
+func (a *clientAuth) add(r *entity.Route, one *asked) {
 	if len(r.SNIs) == 0 {
 		a.any = a.any.with(one)
 		return
@@ -152,11 +146,12 @@ func (a *ClientAuth) add(r *entity.Route, one *asked) {
 	}
 }
 
-// Asks reports whether a client that asks for a name is asked for a certificate.
-func (a *ClientAuth) Asks(name string) bool { return a.find(name) != nil }
+// Asks reports whether a client that asks for a name is asked for a certificate: one where a route with the plugin
+// mtls-auth can have the name.
+func (p *Plan) Asks(name string) bool { return p.clients.find(name) != nil }
 
 // find returns what all plugins say that a name can have, nil if there is none.
-func (a *ClientAuth) find(name string) *asked {
+func (a *clientAuth) find(name string) *asked {
 	found := a.any
 	if name == "" {
 		return found

@@ -42,7 +42,7 @@ func TestAsks(t *testing.T) {
 			c.service("s")
 			c.service("o")
 			test.make(c)
-			asks := certs.NewClientAuth(c.compile())
+			asks, _ := c.plan(nil)
 			for _, sni := range test.yes {
 				if !asks.Asks(sni) {
 					t.Errorf("%q is not asked", sni)

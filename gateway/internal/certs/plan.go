@@ -18,7 +18,7 @@ type Fallback = func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 type Plan struct {
 	names    map[string][]*tls.Certificate // by SNI in small letters, wildcards as they are written
 	fallback Fallback
-	clients  *ClientAuth
+	clients  *clientAuth
 }
 
 // Build makes a plan of a compiled configuration, and says what will not work as meant at a time: certificates that

@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"slices"
 	"sync/atomic"
+
+	"github.com/perdure/perdure/gateway/internal/proxy"
 )
 
 // Source gives handshakes the plan of the day. It is safe for concurrent use.
@@ -39,6 +41,7 @@ func (s *Source) choose(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	if ask == nil {
 		return config, nil
 	}
+	proxy.CertificateAsked(hello.Context())
 	config.ClientAuth = tls.RequestClientCert
 	if ask.send {
 		config.ClientCAs = x509.NewCertPool()

@@ -110,7 +110,7 @@ var refused = map[string]string{
 	"hmacauth_credentials":     "there is no plugin hmac-auth; key-auth, jwt and openid-connect tell consumers apart",
 	"oauth2_credentials":       "there is no plugin oauth2; the identity provider issues tokens, which openid-connect verifies",
 	"oauth2_tokens":            "there is no plugin oauth2; the identity provider issues tokens, which openid-connect verifies",
-	"mtls_auth_credentials":    "there is no plugin mtls-auth",
+	"mtls_auth_credentials":    "the plugin mtls-auth finds consumers by what their certificates name: write that into username or custom_id of the consumer",
 	"consumer_groups":          "there are no consumer groups; the plugin acl has groups of its own",
 	"consumer_group_consumers": "there are no consumer groups; the plugin acl has groups of its own",
 	"consumer_group_plugins":   "there are no consumer groups; the plugin acl has groups of its own",

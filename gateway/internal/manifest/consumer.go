@@ -91,9 +91,12 @@ func (r *reader) knownCredential(kind string, line int, o *object) (string, bool
 			line = v.Line
 		}
 	}
-	if slices.Contains([]string{"basic-auth", "hmac-auth", "oauth2", "mtls-auth"}, kind) {
+	switch {
+	case kind == "mtls-auth":
+		r.Errorf(line, "there are no credentials of mtls-auth, which finds consumers by what their certificates name: write that into username or custom_id of the consumer")
+	case slices.Contains([]string{"basic-auth", "hmac-auth", "oauth2"}, kind):
 		r.Errorf(line, "there is no plugin %q, so there are no credentials of it; there is %s", kind, list(credentials))
-	} else {
+	default:
 		r.Errorf(line, "%q is no type of a credential%s", kind, suggest.Hint(kind, credentials))
 	}
 	return "", false

@@ -109,6 +109,8 @@ type Exchange struct {
 	ServerPort uint16
 	// TLS is the state of the connection, nil without TLS.
 	TLS *tls.ConnectionState
+	// CertificateAsked says that the client was asked for a certificate in TLS's handshake.
+	CertificateAsked bool
 	// Trusted says that the peer is a trusted proxy.
 	Trusted bool
 
@@ -171,7 +173,7 @@ func (x *Exchange) reset() {
 	local.Reset()
 	clear(values)
 	clear(added)
-	*x = Exchange{server: x.server, down: x.down, Notes: notes, local: local, values: values[:0], added: added[:0], Peer: x.Peer, ServerPort: x.ServerPort, TLS: x.TLS}
+	*x = Exchange{server: x.server, down: x.down, Notes: notes, local: local, values: values[:0], added: added[:0], Peer: x.Peer, ServerPort: x.ServerPort, TLS: x.TLS, CertificateAsked: x.CertificateAsked}
 }
 
 // ID is the id of the request: 32 hexadecimal digits, random. It is valid until the

@@ -52,6 +52,7 @@ func (s *Server) newH1Down(c *h1.ServerConn) *h1Down {
 	if tc, ok := nc.(*tls.Conn); ok {
 		state := tc.ConnectionState()
 		d.x.TLS = &state
+		_, d.x.CertificateAsked = s.asked.Load(tc)
 	}
 	return d
 }

@@ -36,7 +36,8 @@ func (s *Server) openH2() {
 		BaseContext: func(net.Listener) context.Context { return s.context },
 		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {
 			peer, port := addrs(nc)
-			return context.WithValue(ctx, h2PeerKey{}, &h2Peer{peer, port})
+			_, asked := s.asked.Load(nc)
+			return context.WithValue(ctx, h2PeerKey{}, &h2Peer{peer, port, asked})
 		},
 		ConnState: s.h2conns.state,
 		ErrorLog:  slog.NewLogLogger(s.options.Log.Handler(), slog.LevelDebug),
@@ -44,10 +45,11 @@ func (s *Server) openH2() {
 	s.conns.Go(func() { _ = s.h2.Serve(s.h2conns) }) // ends by Shutdown
 }
 
-// h2Peer is who a connection is from, and the port it came to.
+// h2Peer is who a connection is from, the port it came to, and whether the client was asked for a certificate.
 type h2Peer struct {
-	peer netip.AddrPort
-	port uint16
+	peer  netip.AddrPort
+	port  uint16
+	asked bool
 }
 
 type h2PeerKey struct{}
@@ -57,6 +59,7 @@ func (s *Server) handleH2(w http.ResponseWriter, r *http.Request) {
 	d.x.server, d.x.down = s, d
 	p := r.Context().Value(h2PeerKey{}).(*h2Peer)
 	d.x.Peer, d.x.ServerPort, d.x.TLS = p.peer, p.port, r.TLS
+	d.x.CertificateAsked = p.asked
 	d.serve(w, r)
 }
 

@@ -55,6 +55,7 @@ type Server struct {
 	listeners map[net.Listener]struct{}
 	conns     sync.WaitGroup
 	open      atomic.Int64
+	asked     sync.Map // *tls.Conn, of clients that were asked for a certificate
 	closed    bool
 }
 
@@ -178,17 +179,32 @@ func (s *Server) serveConn(nc net.Conn, config *tls.Config) {
 	}
 	tc := tls.Server(nc, config)
 	ctx, cancel := context.WithTimeout(s.context, handshakeTimeout)
-	err := tc.HandshakeContext(ctx)
+	asked := false
+	err := tc.HandshakeContext(context.WithValue(ctx, askedKey{}, &asked))
 	cancel()
 	if err != nil {
 		_ = nc.Close() // the client knows
 		return
+	}
+	if asked {
+		s.asked.Store(tc, nil)
+		defer s.asked.Delete(tc)
 	}
 	if tc.ConnectionState().NegotiatedProtocol == protocolH2 {
 		s.serveH2(tc)
 		return
 	}
 	s.h1.ServeConn(tc, true)
+}
+
+type askedKey struct{}
+
+// CertificateAsked is called by tls.Config.GetConfigForClient, with the context of the handshake, when it has the
+// client asked for a certificate: the connection's exchanges say so.
+func CertificateAsked(handshake context.Context) {
+	if asked, ok := handshake.Value(askedKey{}).(*bool); ok {
+		*asked = true
+	}
 }
 
 // protocolH2 is HTTP/2's name in TLS.

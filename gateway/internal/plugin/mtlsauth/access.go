@@ -47,17 +47,19 @@ func refuse(message, reason string) *plugin.Refusal {
 
 func (p *instance) find(x *proxy.Exchange) *plugin.Refusal {
 	switch {
-	case x.TLS == nil && x.DryRun:
-		return refuse(notSent, "there is no connection, and so no certificate: who is let in cannot be explained without one")
+	case x.DryRun && (x.TLS == nil || len(x.TLS.PeerCertificates) == 0):
+		return refuse(notSent, "nobody has sent this request, and so no certificate: who is let in cannot be explained without one")
 	case x.TLS == nil:
 		return refuse(notSent, "the request has come without TLS, and so without a certificate")
 	case len(x.TLS.PeerCertificates) > 0:
 		return p.decide(x, x.TLS.PeerCertificates)
-	case x.TLS.ServerName != "" && !p.asks.Asks(x.TLS.ServerName):
-		return &plugin.Refusal{Status: http.StatusMisdirectedRequest, Body: plugin.Message{Message: "Misdirected request"}, Reason: "the connection is for " +
-			shorten(x.TLS.ServerName) + ", for which no certificate is asked for: the client is to use another connection for " + shorten(x.Request.Host)}
+	case x.TLS.ServerName != "" && !x.CertificateAsked:
+		return &plugin.Refusal{Status: http.StatusMisdirectedRequest, Body: plugin.Message{Message: "Misdirected request"}, Reason: "the client was not asked " +
+			"for a certificate on this connection, which is for " + shorten(x.TLS.ServerName) + ": it is to open another one for " + shorten(x.Request.Host)}
+	case !x.CertificateAsked:
+		return refuse(notSent, "the client was not asked for a certificate, since it has sent no name in its handshake (SNI)")
 	}
-	return refuse(notSent, "the client has sent no certificate when it was asked, or has connected before this plugin was there")
+	return refuse(notSent, "the client was asked for a certificate, and has sent none")
 }
 
 // decide finds out who the certificate is of, and sets it.

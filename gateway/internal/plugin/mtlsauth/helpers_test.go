@@ -157,6 +157,21 @@ func (w *world) client(cert *pair, change ...func(*tls.Config)) *http.Client {
 
 func h1Only(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }
 
+// unnamed sends no name.
+func unnamed(c *tls.Config) { c.InsecureSkipVerify = true }
+
+// speaks checks what protocol is agreed on.
+func speaks(t testing.TB, protocol string) func(*tls.Config) {
+	return func(c *tls.Config) {
+		c.VerifyConnection = func(s tls.ConnectionState) error {
+			if s.NegotiatedProtocol != protocol {
+				t.Errorf("the protocol is %q, want %q", s.NegotiatedProtocol, protocol)
+			}
+			return nil
+		}
+	}
+}
+
 // get sends a request to https://a.test/.
 func (w *world) get(client *http.Client, fields ...string) *plugintest.Response {
 	w.t.Helper()

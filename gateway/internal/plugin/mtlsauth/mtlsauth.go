@@ -9,9 +9,10 @@
 // revocation_check_mode is IGNORE_CA_ERROR; a configuration that says so, or STRICT, is refused, one that says
 // nothing works with a warning, as with SKIP.
 //
-// A request that comes on a connection whose name is not one for which certificates are asked for, as when a client
-// uses a connection of HTTP/2 for another host (RFC 9113 section 9.1.1), is answered with 421: the client tries
-// again on a connection of its own, where it is asked. All other refusals are Kong's 401.
+// A request without a certificate on a connection whose client was not asked for one is answered with 421, which has
+// the client try again on a connection of its own, where it is asked (RFC 9110 section 15.5.20): the connection is
+// from before the plugin was there, or it is one of HTTP/2 for another host (RFC 9113 section 9.1.1). A client that
+// sends no name in its handshake would not be asked there either. All other refusals are Kong's 401.
 package mtlsauth
 
 import (
@@ -85,7 +86,6 @@ type consumers struct{ username, customID map[string]*entity.Consumer }
 type instance struct {
 	auth                 plugin.Authentication
 	clock                clock.Clock
-	asks                 *certs.ClientAuth
 	roots, intermediates *x509.CertPool
 	authorities          []string // their names, for reasons
 	by                   []string
@@ -101,7 +101,6 @@ func newInstance(s plugin.Setup) (any, error) {
 	p := &instance{
 		auth: plugin.NewAuthentication(s), clock: s.Clock, by: v.Strings("consumer_by"), skip: v.Bool("skip_consumer_lookup"),
 		groupBy: v.String("authenticated_group_by"), fallback: s.Config.Consumer(v.String("default_consumer")),
-		asks: plugin.Once(s, name+" asks", func() *certs.ClientAuth { return certs.NewClientAuth(s.Config) }),
 		consumers: plugin.Once(s, name+" consumers", func() consumers {
 			all := consumers{map[string]*entity.Consumer{}, map[string]*entity.Consumer{}}
 			for _, c := range s.Config.Consumers {

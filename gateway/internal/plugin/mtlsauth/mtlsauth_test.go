@@ -51,8 +51,8 @@ func TestConsumers(t *testing.T) {
 		w.root.client(t, "alice", func(c *x509.Certificate) { c.ExtKeyUsage = nil }),
 		w.root.client(t, "alice", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageAny} }),
 	} {
-		for _, change := range []func(*tls.Config){h1Only, func(*tls.Config) {}} {
-			client := w.client(cert, change)
+		for protocol, change := range map[string]func(*tls.Config){"http/1.1": h1Only, "h2": func(*tls.Config) {}} {
+			client := w.client(cert, change, speaks(t, protocol))
 			for range 2 { // by the cache as well
 				let(t, w.get(client, "X-Consumer-Username: bob", "X_Client_Cert_Dn: CN=root", "X-Client-Cert-San: root"), "alice",
 					"X-Consumer-Username: alice", "X-Consumer-Id: 00000000-0000-4000-8000-000000000001", "X-Consumer-Custom-Id: a-1", "X-Anonymous-Consumer: ",
@@ -95,7 +95,7 @@ func TestRefusals(t *testing.T) {
 		cert            *pair
 		message, reason string
 	}{
-		"none":         {nil, notSent, "the client has sent no certificate when it was asked"},
+		"none":         {nil, notSent, "the client was asked for a certificate, and has sent none"},
 		"foreign":      {w.other.client(t, "alice"), failed, "the certificate CN=alice (issued by CN=other) is not of the authorities CN=root, or the client does not send those between"},
 		"same name":    {authority(t, nil, "root").client(t, "alice"), failed, "is not of the authorities CN=root"},
 		"self":         {sign(t, nil, &x509.Certificate{Subject: pkix.Name{CommonName: "alice"}}), failed, "is not of the authorities"},
@@ -113,8 +113,8 @@ func TestRefusals(t *testing.T) {
 		}), failed, `no consumer has x\0D\0Ay, lll`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, change := range []func(*tls.Config){h1Only, func(*tls.Config) {}} {
-				client := w.client(test.cert, change)
+			for protocol, change := range map[string]func(*tls.Config){"http/1.1": h1Only, "h2": func(*tls.Config) {}} {
+				client := w.client(test.cert, change, speaks(t, protocol))
 				for range 2 {
 					refused(t, w.get(client), 401, test.message, test.reason)
 				}
@@ -123,7 +123,7 @@ func TestRefusals(t *testing.T) {
 	}
 	refused(t, w.Do("GET /"), 401, notSent, "has come without TLS")
 	// A preflight request is none without a certificate: there is no setting that lets it through.
-	refused(t, w.SendBy(w.client(nil), "https://a.test", "OPTIONS /", nil, "Origin: https://x.test", "Access-Control-Request-Method: PUT"), 401, notSent, "no certificate")
+	refused(t, w.SendBy(w.client(nil), "https://a.test", "OPTIONS /", nil, "Origin: https://x.test", "Access-Control-Request-Method: PUT"), 401, notSent, "was asked for a certificate, and has sent none")
 }
 
 // Certificates count no longer than they are good, remembered or not, and not after their authority is gone.
@@ -207,7 +207,7 @@ func TestDefaultConsumer(t *testing.T) {
 	let(t, w.get(w.client(names)), "guest", "X-Client-Cert-Dn: CN=carol", "X-Client-Cert-San: c.test, c@c.test")
 	let(t, w.get(w.client(w.root.client(t, "alice"))), "alice", "X-Client-Cert-Dn: ")
 	refused(t, w.get(w.client(w.other.client(t, "alice"))), 401, failed, "is not of the authorities")
-	refused(t, w.get(w.client(nil)), 401, notSent, "no certificate")
+	refused(t, w.get(w.client(nil)), 401, notSent, "was asked for a certificate, and has sent none")
 }
 
 // Without a look for consumers, the certificate says in which group its owner is.
@@ -249,17 +249,33 @@ func TestPartialChain(t *testing.T) {
 	let(t, w.get(w.client(w.root.client(t, "alice"))), "alice")
 }
 
-// A request on a connection that is for a name for which no certificate is asked for belongs on another one.
+// A client that was not asked for a certificate is told to try again on a connection where it is.
 func TestMisdirected(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, strings.ReplaceAll(simple(""), "{name: r, paths: [/]}", "{name: r, paths: [/], snis: [a.test], protocols: [http, https]}"))
+	named := strings.ReplaceAll(simple(""), "{name: r, paths: [/]}", "{name: r, paths: [/], snis: [a.test], protocols: [http, https]}")
+	open := named[:strings.Index(named, "plugins:")]
+	open = open[strings.Index(open, "services:"):]
+	w := newWorld(t, open)
 	alice := w.root.client(t, "alice")
-	let(t, w.get(w.client(alice)), "alice")
-	// The route's SNIs do not count for a request that a trusted proxy calls one of http.
-	r := w.SendBy(w.client(alice), "https://b.test", "GET /", nil, "Host: a.test", "X-Forwarded-Proto: http")
-	refused(t, r, 421, "Misdirected request", "the connection is for b.test, for which no certificate is asked for: the client is to use another connection for a.test")
-	r = w.SendBy(w.client(nil), "https://a.test", "GET /", nil, "X-Forwarded-Proto: http")
-	refused(t, r, 401, notSent, "no certificate")
+	for protocol, change := range map[string]func(*tls.Config){"http/1.1": h1Only, "h2": func(*tls.Config) {}} {
+		// Before the plugin.
+		w.reload(open)
+		client := w.client(alice, change, speaks(t, protocol))
+		let(t, w.get(client), "")
+		w.reload(named)
+		refused(t, w.get(client), 421, "Misdirected request", "was not asked for a certificate on this connection, which is for a.test: it is to open another one for a.test")
+		client.CloseIdleConnections()
+		let(t, w.get(client), "alice")
+		let(t, w.get(client), "alice")
+		// For another host: the route's SNIs do not count for a request that a trusted proxy calls one of http.
+		r := w.SendBy(w.client(alice, change), "https://b.test", "GET /", nil, "Host: a.test", "X-Forwarded-Proto: http")
+		refused(t, r, 421, "Misdirected request", "which is for b.test: it is to open another one for a.test")
+		// Without a name nobody is asked, on a new connection either.
+		r = w.SendBy(w.client(alice, change, unnamed), "https://127.0.0.1", "GET /", nil, "X-Forwarded-Proto: http")
+		refused(t, r, 401, notSent, "it has sent no name in its handshake")
+	}
+	r := w.SendBy(w.client(nil), "https://a.test", "GET /", nil, "X-Forwarded-Proto: http")
+	refused(t, r, 401, notSent, "was asked for a certificate, and has sent none")
 }
 
 func TestProblems(t *testing.T) {
@@ -281,6 +297,7 @@ func TestProblems(t *testing.T) {
 		"anonymous":         {simple("    anonymous: nobody\n"), `config.anonymous: there is no consumer "nobody"`},
 		"of a consumer":     {simple("  consumer: alice\n"), "the plugin mtls-auth cannot be bound to a consumer"},
 		"by nothing":        {simple("    consumer_by: []\n"), "warning: plugin \"mtls-auth\": config.consumer_by: is empty, and there is no default_consumer"},
+		"Kong's mappings":   {strings.ReplaceAll(simple(""), "username: guest}", "username: guest, mtls_auth_credentials: [{subject_name: x}]}"), "the plugin mtls-auth finds consumers by what their certificates name"},
 		"nobody is found":   {simple("    skip_consumer_lookup: true\n"), `error: consumer "alice": has no credentials`},
 	} {
 		t.Run(name, func(t *testing.T) {
