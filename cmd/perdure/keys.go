@@ -59,7 +59,8 @@ func (p *program) keysCommand() *cobra.Command {
 				}
 				return p.done("The key %s was revoked. Who verifies tokens elsewhere may know it for a while.", args[0])
 			}),
-		})
+		},
+		p.keysExport())
 	return cmd
 }
 

@@ -43,6 +43,10 @@ func shapeKey(k *directory.SigningKey) any {
 }
 
 func listKeys(ctx context.Context, c *call) (*answer, error) {
+	// Who asks before the first token wants to find a key.
+	if _, err := c.env.SigningKey(ctx, directory.RS256); err != nil {
+		return nil, err
+	}
 	keys, err := c.env.ListSigningKeys(ctx)
 	if err != nil {
 		return nil, err
