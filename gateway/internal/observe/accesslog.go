@@ -120,6 +120,7 @@ func (l *AccessLog) run() {
 	for {
 		select {
 		case <-l.stop:
+			l.look()
 			l.flush()
 			if l.file != nil {
 				_ = l.file.Close() // what was written is

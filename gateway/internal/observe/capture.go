@@ -107,12 +107,30 @@ func capture(x *proxy.Exchange, s *Setting) *captured {
 
 // told is a text without the secrets of the request, copied.
 func (c *captured) told(text string, most int) string {
+	cut := len(text) > 4*most
+	if cut {
+		text = text[:4*most]
+	}
 	for _, secret := range c.secrets {
-		if len(secret) >= minSecret {
-			text = strings.ReplaceAll(text, secret, hidden)
+		if len(secret) < minSecret {
+			continue
+		}
+		text = strings.ReplaceAll(text, secret, hidden)
+		if cut {
+			text = withoutBeginning(text, secret)
 		}
 	}
-	return bound(strings.Clone(scrub(text)), most)
+	return strings.Clone(bound(scrub(text), most))
+}
+
+// withoutBeginning removes the beginning of a secret from the end of a text that was cut.
+func withoutBeginning(text, secret string) string {
+	for n := min(len(secret), len(text)); n >= minSecret; n-- {
+		if strings.HasSuffix(text, secret[:n]) {
+			return text[:len(text)-n]
+		}
+	}
+	return text
 }
 
 // decisionsOf copies what was decided.
