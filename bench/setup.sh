@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the bench needs besides Go: PostgreSQL, Restate's server, Temporal's development server and OpenBao. It installs
-# only what is missing and can be run again. What is not a system package goes to .tools beside this script.
+# Installs what the bench needs besides Go: PostgreSQL, nginx with Lua, HAProxy, Restate's server, Temporal's development server,
+# OpenBao and Caddy. It installs only what is missing and can be run again. What is not a system package goes to .tools beside this script.
 set -eu
 cd "$(dirname "$0")"
 mkdir -p .tools
@@ -14,6 +14,15 @@ if ! command -v postgres >/dev/null && ! ls /usr/lib/postgresql/*/bin/postgres >
 		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql
 	else
 		echo "PostgreSQL is missing; install it to use -store postgres" >&2
+	fi
+fi
+
+if ! command -v haproxy >/dev/null || ! ls /usr/lib/nginx/modules/ngx_http_lua_module.so /usr/share/lua/5.1/resty/lrucache.lua /usr/lib/*/lua/5.1/cjson.so >/dev/null 2>&1; then
+	if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+		apt-get update
+		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends haproxy nginx libnginx-mod-http-lua lua-resty-core lua-resty-lrucache lua-cjson
+	else
+		echo "HAProxy, or nginx with Lua, is missing; install them to compare the gateway" >&2
 	fi
 fi
 
@@ -69,4 +78,12 @@ if [ "$(cat "$bao.version" 2>/dev/null)" != "$openbao_version" ] || [ ! -x "$bao
 		GOFLAGS=-mod=mod nice -n 10 go build -trimpath -ldflags='-s -w' -o "$program" .
 	)
 	echo "$openbao_version" >"$bao.version"
+fi
+
+# Caddy with the two handlers of the bench is a program of its own module.
+caddy_version=$(sed -n 's/^\tgithub.com\/caddyserver\/caddy\/v2 //p' testdata/caddy/go.mod)
+caddy=$(pwd)/.tools/caddy
+if [ "$(cat "$caddy.version" 2>/dev/null)" != "$caddy_version" ] || [ "$caddy" -ot testdata/caddy/main.go ]; then
+	(cd testdata/caddy && nice -n 10 go build -trimpath -ldflags='-s -w' -o "$caddy" .)
+	echo "$caddy_version" >"$caddy.version"
 fi

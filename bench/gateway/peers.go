@@ -2,206 +2,85 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
-	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"runtime/debug"
+	"strconv"
 	"strings"
-	"time"
-
-	"github.com/valyala/fasthttp"
 )
 
-const childFlag = "-child"
-
-var peers = map[string]peer{
-	"perdure":      perdure,
-	"reverseproxy": child("reverseproxy", func() string { return runtime.Version() }),
-	"fasthttp":     child("fasthttp", func() string { return moduleVersion("github.com/valyala/fasthttp") }),
-	"nginx":        nginx,
-	"haproxy":      haproxy,
-}
-
-// child runs a library in a process of this program.
-func child(name string, version func() string) peer {
-	return func(_, address, upstream string) (*exec.Cmd, string, error) {
-		self, err := os.Executable()
-		return exec.Command(self, childFlag, name, address, upstream), version(), err
-	}
-}
-
-func moduleVersion(path string) string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, m := range info.Deps {
-			if m.Path == path {
-				return m.Version
-			}
-		}
-	}
-	return ""
-}
-
-func runChild(name, address, upstream string) error {
-	switch name {
-	case "reverseproxy":
-		return reverseProxy(address, upstream)
-	case "fasthttp":
-		return fastProxy(address, upstream)
-	case "upstream":
-		return goUpstream(address)
-	}
-	return fmt.Errorf("no child %q", name)
-}
-
-// perdure is built from the module beside this one: what it is made of can be imported there alone.
-func perdure(dir, address, upstream string) (*exec.Cmd, string, error) {
-	binary := filepath.Join(dir, "plainproxy")
-	if _, err := os.Stat(binary); err != nil {
-		build := exec.Command("go", "build", "-o", binary, "github.com/perdure/perdure/gateway/internal/plainproxy")
-		build.Stderr = os.Stderr
-		if err := build.Run(); err != nil {
-			return nil, "", fmt.Errorf("build: %w", err)
-		}
-	}
-	return exec.Command(binary, address, upstream), runtime.Version(), nil
-}
-
-// reverseProxy is net/http/httputil's, with what makes it faster: a transport that keeps enough connections and asks for
-// no compression, a pool of buffers, and no log.
-func reverseProxy(address, upstream string) error {
-	transport := &http.Transport{
-		MaxIdleConns: 1024, MaxIdleConnsPerHost: 1024, IdleConnTimeout: time.Minute, DisableCompression: true,
-		WriteBufferSize: 4 << 10, ReadBufferSize: 4 << 10,
-	}
-	target := &url.URL{Scheme: "http", Host: upstream}
-	proxy := &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(target)
-			r.SetXForwarded()
-		},
-		Transport: transport, BufferPool: &bufferPool{free: make(chan []byte, 256)},
-	}
-	return http.ListenAndServe(address, proxy)
-}
-
-// bufferPool is a free list.
-type bufferPool struct{ free chan []byte }
-
-func (p *bufferPool) Get() []byte {
-	select {
-	case b := <-p.free:
-		return b
-	default:
-		return make([]byte, 32<<10)
-	}
-}
-
-func (p *bufferPool) Put(b []byte) {
-	select {
-	case p.free <- b:
-	default:
-	}
-}
-
-// fastProxy is a reverse proxy of fasthttp, as its documentation writes one.
-func fastProxy(address, upstream string) error {
-	client := &fasthttp.HostClient{Addr: upstream, MaxConns: 4096, NoDefaultUserAgentHeader: true, DisablePathNormalizing: true}
-	server := &fasthttp.Server{
-		NoDefaultServerHeader: true, NoDefaultDate: true, DisableHeaderNamesNormalizing: false,
-		Handler: func(ctx *fasthttp.RequestCtx) {
-			request, response := &ctx.Request, &ctx.Response
-			request.Header.Del("Connection")
-			request.Header.Set("X-Forwarded-For", ctx.RemoteIP().String())
-			request.Header.SetBytesV("X-Forwarded-Host", request.Host())
-			request.Header.Set("X-Forwarded-Proto", "http")
-			if err := client.Do(request, response); err != nil {
-				response.SetStatusCode(http.StatusBadGateway)
-				return
-			}
-			response.Header.Del("Connection")
-		},
-	}
-	return server.ListenAndServe(address)
-}
-
-// goUpstream answers where nginx is not to be had.
-func goUpstream(address string) error {
-	server := &fasthttp.Server{Handler: func(ctx *fasthttp.RequestCtx) {
-		ctx.SetContentType("application/json")
-		if string(ctx.Path()) == "/large" {
-			ctx.SetBodyString(large)
-			return
-		}
-		ctx.SetBodyString(answer)
-	}}
-	return server.ListenAndServe(address)
-}
-
-// startUpstream starts what answers: nginx, which takes the least of the machine, or fasthttp without it.
-func startUpstream(ctx context.Context, dir string) (*process, error) {
-	address, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
-	var command *exec.Cmd
-	if _, err := exec.LookPath("nginx"); err == nil {
-		if err := os.WriteFile(filepath.Join(dir, "large"), []byte(large), 0o644); err != nil {
-			return nil, err
-		}
-		if err := os.Chmod(dir, 0o755); err != nil { // its worker is another user
-			return nil, err
-		}
-		command, err = nginxCommand(dir, "upstream", `keepalive_requests 1000000000; server { listen `+address+` backlog=4096;
-			location /large { root `+dir+`; }
-			location / { default_type application/json; return 200 '`+answer+`'; } }`)
+// nginx is configured as a proxy that keeps connections, with one process, no log, and the fields that Perdure adds. Tokens and
+// limits are checked by gateway.lua.
+func nginx(s *setup) (*exec.Cmd, string, error) {
+	proxy := `proxy_pass http://u; proxy_http_version 1.1; proxy_set_header Connection "";
+		proxy_set_header X-Real-IP $remote_addr; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+		proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-Host $host;
+		proxy_set_header X-Forwarded-Port $server_port; proxy_set_header X-Forwarded-Path $uri; `
+	head, locations := "", "location / { "+proxy+"}\n"
+	modules := ""
+	if s.JWT || s.Limit > 0 {
+		key, err := os.ReadFile(s.KeyFile)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
-	} else if command, _, err = child("upstream", func() string { return "" })(dir, address, ""); err != nil {
-		return nil, err
+		if _, err := s.write("gateway.lua", gatewayLua); err != nil {
+			return nil, "", err
+		}
+		limit := "nil"
+		if s.Limit > 0 {
+			limit = strconv.FormatInt(s.Limit, 10)
+		}
+		modules = "include /etc/nginx/modules-enabled/*.conf;\n"
+		head = `lua_package_path "` + s.Dir + `/?.lua;/usr/share/lua/5.1/?.lua;;"; lua_shared_dict counters 10m;
+			init_by_lua_block { gateway = require "gateway"; gateway.init{ jwt = ` + strconv.FormatBool(s.JWT) + `, limit = ` + limit + `, cached = ` + strconv.FormatBool(s.Cached) + `,
+				issuer = "` + issuerName + `", id = "` + consumerID + `", username = "` + consumerName + `", key = [[` + string(key) + `]] } }
+			`
+		locations = `location / { access_by_lua_block { gateway.access() } ` + proxy
+		if s.JWT {
+			locations += `set $consumer_id ""; set $consumer_username ""; set $credential_identifier "";
+				proxy_set_header X-Consumer-ID $consumer_id; proxy_set_header X-Consumer-Username $consumer_username;
+				proxy_set_header X-Credential-Identifier $credential_identifier;
+				proxy_set_header X-Consumer-Custom-ID ""; proxy_set_header X-Anonymous-Consumer ""; `
+		}
+		locations += "}\n"
 	}
-	return start(ctx, dir, "upstream", address, command)
-}
-
-// nginx is configured as a proxy that keeps connections, with one process, no log, and the fields that Perdure adds.
-func nginx(dir, address, upstream string) (*exec.Cmd, string, error) {
-	command, err := nginxCommand(dir, "nginx", `keepalive_requests 1000000000;
-		upstream u { server `+upstream+`; keepalive 1024; keepalive_requests 1000000000; }
-		server { listen `+address+` backlog=4096; location / {
-			proxy_pass http://u; proxy_http_version 1.1; proxy_set_header Connection "";
-			proxy_set_header X-Real-IP $remote_addr; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-			proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-Host $host;
-			proxy_set_header X-Forwarded-Port $server_port; proxy_set_header X-Forwarded-Path $uri; } }`)
+	if s.Routes > 0 {
+		var b strings.Builder
+		for n := range s.Routes {
+			b.WriteString("location " + routePath(n) + " { " + proxy + "}\n")
+		}
+		locations = b.String() + "location / { return 404; }\n"
+	}
+	command, err := nginxCommand(s.Dir, modules, head+`keepalive_requests 1000000000;
+		upstream u { server `+s.Upstream+`; keepalive 1024; keepalive_requests 1000000000; }
+		server { listen `+s.Address+` backlog=4096; `+locations+` }`)
 	return command, versionOf("nginx", "-v"), err
 }
 
-func nginxCommand(dir, name, http string) (*exec.Cmd, error) {
+func nginxCommand(dir, modules, http string) (*exec.Cmd, error) {
 	if _, err := exec.LookPath("nginx"); err != nil {
 		return nil, err
 	}
-	file := filepath.Join(dir, name+".conf")
-	err := os.WriteFile(file, []byte("worker_processes 1; daemon off; pid "+file+".pid; error_log "+file+".err;\n"+
+	file := filepath.Join(dir, "nginx.conf")
+	err := os.WriteFile(file, []byte(modules+"worker_processes 1; daemon off; pid "+file+".pid; error_log "+file+".err;\n"+
 		"events { worker_connections 8192; }\nhttp { access_log off; "+http+" }\n"), 0o600)
 	return exec.Command("nginx", "-c", file), err
 }
 
 // haproxy runs with one thread, and keeps connections.
-func haproxy(dir, address, upstream string) (*exec.Cmd, string, error) {
+func haproxy(s *setup) (*exec.Cmd, string, error) {
 	if _, err := exec.LookPath("haproxy"); err != nil {
 		return nil, "", err
 	}
-	file := filepath.Join(dir, "haproxy.cfg")
-	host, port, err := net.SplitHostPort(upstream)
+	host, port, err := net.SplitHostPort(s.Upstream)
 	if err != nil {
 		return nil, "", err
 	}
-	err = os.WriteFile(file, []byte(`global
+	var b strings.Builder
+	b.WriteString(`global
 	nbthread 1
 	maxconn 8192
 defaults
@@ -212,18 +91,144 @@ defaults
 	option forwardfor
 	http-reuse always
 frontend f
-	bind `+address+` backlog 4096
-	default_backend b
-backend b
+	bind ` + s.Address + ` backlog 4096
+`)
+	who, kind := "src", "ip"
+	if s.JWT {
+		who, kind = "var(txn.id)", "string len 40"
+		b.WriteString(`	http-request set-var(txn.bearer) http_auth_bearer
+	http-request set-var(txn.iss) var(txn.bearer),jwt_payload_query('$.iss')
+	http-request set-var(txn.now) date()
+	acl rs256 var(txn.bearer),jwt_header_query('$.alg') -m str RS256
+	acl known var(txn.iss) -m str ` + issuerName + `
+	acl live var(txn.bearer),jwt_payload_query('$.exp','int'),sub(txn.now) -m int gt 0
+	acl good var(txn.bearer),jwt_verify("RS256","` + s.KeyFile + `") -m int 1
+	http-request return status 401 content-type application/json hdr WWW-Authenticate Bearer string "{\"message\":\"Unauthorized\"}" unless rs256 known live good
+	http-request set-var(txn.id) str(` + consumerID + `)
+	http-request set-header X-Consumer-ID ` + consumerID + `
+	http-request set-header X-Consumer-Username ` + consumerName + `
+	http-request set-header X-Credential-Identifier %[var(txn.iss)]
+	http-request del-header X-Consumer-Custom-ID
+	http-request del-header X-Anonymous-Consumer
+`)
+	}
+	if s.Limit > 0 {
+		limit := strconv.FormatInt(s.Limit, 10)
+		b.WriteString(`	stick-table type ` + kind + ` size 100k expire 1h store http_req_rate(1h)
+	http-request track-sc0 ` + who + `
+	http-request set-var(txn.used) sc_http_req_rate(0)
+	http-request set-var(txn.left) int(` + limit + `),sub(txn.used)
+	http-request set-var(txn.into) date(),mod(3600)
+	http-request set-var(txn.reset) int(3600),sub(txn.into)
+	http-after-response set-header X-RateLimit-Limit-Hour ` + limit + `
+	http-after-response set-header X-RateLimit-Remaining-Hour %[var(txn.left)]
+	http-after-response set-header RateLimit-Limit ` + limit + `
+	http-after-response set-header RateLimit-Remaining %[var(txn.left)]
+	http-after-response set-header RateLimit-Reset %[var(txn.reset)]
+	http-request return status 429 content-type application/json hdr Retry-After %[var(txn.reset)] string "{\"message\":\"API rate limit exceeded\"}" if { var(txn.left) -m int lt 0 }
+`)
+	}
+	if s.Routes > 0 {
+		var lines strings.Builder
+		for n := range s.Routes {
+			lines.WriteString(routePath(n) + " b\n")
+		}
+		file, err := s.write("routes.map", lines.String())
+		if err != nil {
+			return nil, "", err
+		}
+		b.WriteString("\thttp-request return status 404 unless { path,map_beg(" + file + ") -m found }\n\tuse_backend %[path,map_beg(" + file + ")]\n")
+	} else {
+		b.WriteString("\tdefault_backend b\n")
+	}
+	b.WriteString(`backend b
 	http-request set-header X-Forwarded-Proto http
 	http-request set-header X-Forwarded-Host %[req.hdr(Host)]
-	server u `+host+":"+port+` pool-max-conn -1
-`), 0o600)
+	server u ` + host + ":" + port + ` pool-max-conn -1
+`)
+	file, err := s.write("haproxy.cfg", b.String())
 	return exec.Command("haproxy", "-f", file, "-db"), versionOf("haproxy", "-v"), err
+}
+
+// caddy is Caddy with two handlers of the bench: see ../testdata/caddy.
+func caddy(s *setup) (*exec.Cmd, string, error) {
+	binary, err := filepath.Abs(".tools/caddy")
+	if err != nil {
+		return nil, "", err
+	}
+	if _, err := os.Stat(binary); err != nil {
+		return nil, "", fmt.Errorf("%w: run ./setup.sh", err)
+	}
+	type object = map[string]any
+	var handlers []object
+	if s.JWT {
+		handlers = append(handlers, object{"handler": "bench_jwt", "key_file": s.KeyFile, "issuer": issuerName, "id": consumerID, "username": consumerName})
+	}
+	if s.Limit > 0 {
+		handlers = append(handlers, object{"handler": "bench_limit", "limit": s.Limit})
+	}
+	handlers = append(handlers, object{
+		"handler": "reverse_proxy", "upstreams": []object{{"dial": s.Upstream}},
+		"transport": object{"protocol": "http", "compression": false, "keep_alive": object{"max_idle_conns": 1024, "max_idle_conns_per_host": 1024}},
+	})
+	routes := []object{{"handle": handlers}}
+	if s.Routes > 0 {
+		routes = nil
+		for n := range s.Routes {
+			routes = append(routes, object{"match": []object{{"path": []string{routePath(n) + "*"}}}, "handle": handlers, "terminal": true})
+		}
+		routes = append(routes, object{"handle": []object{{"handler": "static_response", "status_code": 404}}})
+	}
+	text, err := json.Marshal(object{
+		"admin":   object{"disabled": true, "config": object{"persist": false}},
+		"logging": object{"logs": object{"default": object{"level": "ERROR"}}},
+		"apps": object{"http": object{"servers": object{"bench": object{
+			"listen": []string{s.Address}, "automatic_https": object{"disable": true}, "protocols": []string{"h1"}, "routes": routes,
+		}}}},
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	file, err := s.write("caddy.json", string(text))
+	command := exec.Command(binary, "run", "--config", file)
+	command.Env = append(os.Environ(), "HOME="+s.Dir)
+	return command, versionOf(binary, "version"), err
 }
 
 func versionOf(program, flag string) string {
 	out, _ := exec.Command(program, flag).CombinedOutput() // without it the field is empty
 	line, _, _ := strings.Cut(string(out), "\n")
 	return line
+}
+
+// startUpstream starts what answers: nginx, which takes the least of the machine, or fasthttp without it. What comes to /echo/ is
+// told who asks.
+func startUpstream(ctx context.Context, dir string) (*process, error) {
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	s := &setup{Dir: filepath.Join(dir, "upstream"), Address: address}
+	if err := os.Mkdir(s.Dir, 0o755); err != nil {
+		return nil, err
+	}
+	var command *exec.Cmd
+	if _, err := exec.LookPath("nginx"); err == nil {
+		if _, err := s.write("large", large); err != nil {
+			return nil, err
+		}
+		if err := os.Chmod(dir, 0o755); err != nil { // its worker is another user
+			return nil, err
+		}
+		command, err = nginxCommand(s.Dir, "", `keepalive_requests 1000000000; server { listen `+address+` backlog=4096;
+			location /large { root `+s.Dir+`; }
+			location /echo/ { return 200 "$http_x_consumer_id|$http_x_consumer_username|$http_x_credential_identifier|$http_x_forwarded_for"; }
+			location / { default_type application/json; return 200 '`+answer+`'; } }`)
+		if err != nil {
+			return nil, err
+		}
+	} else if command, _, err = child("upstream")(s); err != nil {
+		return nil, err
+	}
+	return start(ctx, s.Dir, address, command)
 }

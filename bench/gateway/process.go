@@ -21,8 +21,8 @@ type process struct {
 }
 
 // start runs a command and waits until it accepts connections. It dies with this process.
-func start(ctx context.Context, dir, name, address string, command *exec.Cmd) (*process, error) {
-	log, err := os.Create(filepath.Join(dir, name+".log"))
+func start(ctx context.Context, dir, address string, command *exec.Cmd) (*process, error) {
+	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +33,7 @@ func start(ctx context.Context, dir, name, address string, command *exec.Cmd) (*
 		return nil, err
 	}
 	p := &process{address: address, command: command, log: log}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		conn, err := net.Dial("tcp", address)
 		if err == nil {
 			conn.Close()
@@ -53,14 +53,18 @@ func (p *process) stop() {
 	p.log.Close()
 }
 
-// tree returns the process and its children.
+// tree returns the process and those that it has started, and so on. A child is in the list of the thread that made it.
 func (p *process) tree() []int {
-	pid := p.command.Process.Pid
-	all := []int{pid}
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	for _, field := range strings.Fields(string(text)) {
-		if child, err := strconv.Atoi(field); err == nil {
-			all = append(all, child)
+	all := []int{p.command.Process.Pid}
+	for i := 0; i < len(all); i++ {
+		lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", all[i])) // the pattern is good
+		for _, list := range lists {
+			text, _ := os.ReadFile(list) // the thread has ended: none
+			for _, field := range strings.Fields(string(text)) {
+				if child, err := strconv.Atoi(field); err == nil {
+					all = append(all, child)
+				}
+			}
 		}
 	}
 	return all
