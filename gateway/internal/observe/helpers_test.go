@@ -169,7 +169,11 @@ func (w *world) use(file string, o options) {
 	w.setting = observe.NewSetting(c, routes, plan)
 	endpoints := map[*entity.Service]*proxy.Endpoint{}
 	for _, s := range c.Services {
-		e := proxy.NewEndpoint(proxy.EndpointOptions{Address: fmt.Sprintf("%s:%d", s.Host, s.Port), Sweeper: w.Sweeper(), Handler: o.app})
+		at := proxy.EndpointOptions{Handler: o.app}
+		if o.app == nil {
+			at = proxy.EndpointOptions{Address: fmt.Sprintf("%s:%d", s.Host, s.Port), Sweeper: w.Sweeper()}
+		}
+		e := proxy.NewEndpoint(at)
 		w.t.Cleanup(e.Close)
 		endpoints[s] = e
 	}
@@ -181,7 +185,11 @@ func (w *world) use(file string, o options) {
 		plan.Attach(r, chain)
 		chain.Log = append(append(chain.Log, w.watchers...), logFunc(func(*proxy.Exchange) { w.ended <- struct{}{} }))
 		if r == nil {
-			chain.Access = []proxy.Access{answer{404, "no Route matched with those values"}}
+			chain.Access = nil // Kong asks none of those that decide
+			if o.traces != nil {
+				chain.Access = append(chain.Access, o.traces)
+			}
+			chain.Access = append(chain.Access, answer{404, "no Route matched with those values"})
 			return chain
 		}
 		chain.Balancer = endpoints[r.Service.To]
