@@ -47,8 +47,12 @@ func TestNames(t *testing.T) {
 		}
 		return &pair, nil
 	})
-	source := certs.New(plan)
+	source := certs.New(nil)
 	address := serve(t, source)
+	if _, err := shown(t, address, &tls.Config{ServerName: "a.example.com"}); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
+		t.Errorf("without a plan: %v", err)
+	}
+	source.Swap(plan)
 	for name, want := range map[string]string{
 		"a.example.com": "for.a.example.com", "A.Example.COM": "for.a.example.com", "b.example.com": "for.star.example.com",
 		"x.b.example.com": "fallback.test", "example.org": "for.example.star", "example.co.uk": "fallback.test",

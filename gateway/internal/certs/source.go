@@ -15,12 +15,15 @@ type Source struct {
 	config *tls.Config
 }
 
-// New returns a source with a plan.
+// New returns a source with a plan; nil is one without certificates.
 func New(plan *Plan) *Source {
-	s := &Source{}
-	s.plan.Store(plan)
-	s.config = plan.config()
+	none := &Plan{clients: &clientAuth{}}
+	s := &Source{config: none.config()}
 	s.config.GetConfigForClient = s.choose
+	if plan == nil {
+		plan = none
+	}
+	s.plan.Store(plan)
 	return s
 }
 
