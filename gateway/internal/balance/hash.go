@@ -114,6 +114,10 @@ const (
 	prime  uint64 = 1099511628211
 )
 
+// Hash is the hash by which requests are told apart, with a seed: others use it too, so that the same requests are
+// together everywhere.
+func Hash[T string | []byte](seed uint64, s T) uint64 { return mix(seed ^ mix(hashOf(s))) }
+
 func hashOf[T string | []byte](s T) uint64 { return extend(offset, s) }
 
 func extend[T string | []byte](h uint64, s T) uint64 {

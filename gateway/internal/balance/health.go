@@ -221,7 +221,7 @@ func (t *target) tried(g *group, o outcome, why string) {
 }
 
 // trial returns a member that this request is to find out about, -1 for none. Requests that can be sent twice come
-// first: it is tried elsewhere if the target is still unhealthy. After another pause, or if nothing is healthy, any
+// first: it is tried elsewhere if the target is still unhealthy. After another pause, or if not enough is healthy, any
 // request is good enough.
 func (g *group) trial(p *pick) int {
 	now := g.set.o.Clock.Now().UnixNano()
@@ -234,7 +234,7 @@ func (g *group) trial(p *pick) int {
 		t.mu.Lock()
 		pause := int64(t.pause)
 		t.mu.Unlock()
-		if !h1.Idempotent(p.x.Request.Method) && len(p.v.up) > 0 && now < due+pause {
+		if !h1.Idempotent(p.x.Request.Method) && p.v.enough && now < due+pause {
 			continue
 		}
 		if p.x.DryRun {

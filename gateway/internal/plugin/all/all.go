@@ -4,6 +4,7 @@ package all
 import (
 	"github.com/perdure/perdure/gateway/internal/plugin"
 	"github.com/perdure/perdure/gateway/internal/plugin/acl"
+	"github.com/perdure/perdure/gateway/internal/plugin/canary"
 	"github.com/perdure/perdure/gateway/internal/plugin/correlation"
 	"github.com/perdure/perdure/gateway/internal/plugin/cors"
 	"github.com/perdure/perdure/gateway/internal/plugin/iprestriction"
@@ -21,7 +22,7 @@ import (
 // Registry returns a registry of all plugins. Others can be registered with it.
 func Registry() *plugin.Registry {
 	return plugin.NewRegistry(
-		acl.Kind(), correlation.Kind(), cors.Kind(), iprestriction.Kind(), jwt.Kind(), keyauth.Kind(), metrics.Kind(), mtlsauth.Kind(), oidc.Kind(),
+		acl.Kind(), canary.Kind(), correlation.Kind(), cors.Kind(), iprestriction.Kind(), jwt.Kind(), keyauth.Kind(), metrics.Kind(), mtlsauth.Kind(), oidc.Kind(),
 		ratelimit.Kind(), sizelimit.Kind(), terminate.Kind(), transform.Request(), transform.Response(),
 	)
 }

@@ -12,7 +12,7 @@ import (
 func TestRegistry(t *testing.T) {
 	t.Parallel()
 	want := map[string]int{
-		"acl": 950, "correlation-id": 100001, "cors": 2000, "ip-restriction": 990, "jwt": 1450, "key-auth": 1250, "mtls-auth": 1600, "openid-connect": 1050,
+		"acl": 950, "canary": 20, "correlation-id": 100001, "cors": 2000, "ip-restriction": 990, "jwt": 1450, "key-auth": 1250, "mtls-auth": 1600, "openid-connect": 1050,
 		"prometheus": 13, "rate-limiting": 910, "request-size-limiting": 951, "request-termination": 2, "request-transformer": 801, "response-transformer": 800,
 	}
 	r := all.Registry()
@@ -20,7 +20,7 @@ func TestRegistry(t *testing.T) {
 		t.Errorf("there is %q", r.Names())
 	}
 	needs := map[string]map[string]any{
-		"acl": {"allow": []any{"a"}}, "ip-restriction": {"deny": []any{"10.0.0.1"}}, "mtls-auth": {"ca_certificates": []any{"id"}}, "openid-connect": {"issuer": "https://issuer.test"}, "rate-limiting": {"minute": 5.0},
+		"acl": {"allow": []any{"a"}}, "canary": {"service": "new"}, "ip-restriction": {"deny": []any{"10.0.0.1"}}, "mtls-auth": {"ca_certificates": []any{"id"}}, "openid-connect": {"issuer": "https://issuer.test"}, "rate-limiting": {"minute": 5.0},
 	}
 	for name, priority := range want {
 		k := r.Kind(name)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/perdure/perdure/gateway/internal/balance"
 	"github.com/perdure/perdure/gateway/internal/entity"
 	"github.com/perdure/perdure/gateway/internal/kongfile"
 	"github.com/perdure/perdure/gateway/internal/plugin"
@@ -29,8 +31,11 @@ var Start = time.Date(2026, 5, 17, 10, 30, 40, 0, time.UTC)
 // Gateway is a gateway in a test. Requests come from a trusted proxy: X-Forwarded-For says from whom.
 type Gateway struct {
 	Clock *clock.Manual
-	// Upstream answers; nil answers 200 with nothing. What it was asked is in Response.Upstream.
+	// Upstream answers; nil answers 200 with nothing. What it was asked is in Response.Upstream. Whatever service a plugin
+	// sends a request to, it is here that it ends.
 	Upstream http.HandlerFunc
+	// Log is what instances made from now on tell; nil is nobody.
+	Log *slog.Logger
 
 	t        testing.TB
 	registry *plugin.Registry
@@ -39,6 +44,7 @@ type Gateway struct {
 	client   *http.Client
 	address  string
 	endpoint *proxy.Endpoint
+	servers  *balance.Set
 	config   *entity.Config
 
 	mu       sync.Mutex
@@ -60,6 +66,8 @@ type Response struct {
 	// Consumer is who was found to ask, "" for nobody; Principal is the exchange's.
 	Consumer  string
 	Principal any
+	// Service is the one that answers, "" for none.
+	Service string
 }
 
 // New starts a gateway. The file is in Kong's format, without the line of its version.
@@ -71,7 +79,14 @@ func New(t testing.TB, registry *plugin.Registry, file string) *Gateway {
 	})
 	upstream := httptest.NewServer(http.HandlerFunc(g.answer))
 	g.endpoint = proxy.NewEndpoint(proxy.EndpointOptions{Address: upstream.Listener.Addr().String(), Sweeper: g.server.Sweeper()})
+	g.servers = balance.New(balance.Options{
+		Sweeper: g.server.Sweeper(), Clock: g.Clock, App: http.HandlerFunc(g.answer),
+		Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, upstream.Listener.Addr().String())
+		},
+	})
 	t.Cleanup(func() {
+		g.servers.Stop(context.Background())
 		g.endpoint.Close()
 		upstream.CloseClientConnections()
 		upstream.Close()
@@ -115,7 +130,11 @@ func (g *Gateway) Load(file string) {
 	if entity.Failed(problems) {
 		g.t.Fatalf("the configuration has problems: %v", problems)
 	}
-	plan, problems := g.registry.Build(config, plugin.Environment{State: g.state, Clock: g.Clock})
+	servers, problems := g.servers.Build(config)
+	if servers == nil {
+		g.t.Fatalf("the services have problems: %v", problems)
+	}
+	plan, problems := g.registry.Build(config, plugin.Environment{State: g.state, Clock: g.Clock, Log: g.Log, Balancer: servers.Balancer})
 	if plan == nil {
 		g.t.Fatalf("the plugins have problems: %v", problems)
 	}
@@ -196,6 +215,9 @@ func (r recorder) HeaderFilter(x *proxy.Exchange) {
 	}
 	if c := plugin.Consumer(x); c != nil {
 		last.Consumer = c.Label()
+	}
+	if s, ok := x.Service.(*entity.Service); ok {
+		last.Service = s.Label()
 	}
 	r.g.last = last
 }
