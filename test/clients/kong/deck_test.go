@@ -80,6 +80,7 @@ func TestDiffOfFile(t *testing.T) {
 var needed = map[string]string{
 	"acl": "{allow: [staff]}", "ip-restriction": "{deny: [10.0.0.1]}", "openid-connect": "{issuer: https://issuer.example.com}", "rate-limiting": "{hour: 5}",
 	"mtls-auth": "{ca_certificates: [" + authorityID + "]}",
+	"canary":    "{upstream_host: new.example.com}",
 }
 
 // Each plugin's schema announces the defaults that it has.
