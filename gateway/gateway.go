@@ -140,6 +140,7 @@ func (g *Gateway) begin() error {
 		return &configurationError{problems}
 	}
 	g.use(made, result, problems)
+	g.warn(problems)
 	return nil
 }
 

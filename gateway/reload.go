@@ -100,6 +100,13 @@ func (g *Gateway) failed(result load.Result) {
 	g.refuse(result)
 }
 
+// unchanged notes that the files were read, and are as they were.
+func (g *Gateway) unchanged() {
+	g.status.mu.Lock()
+	defer g.status.mu.Unlock()
+	g.status.last.At = g.now()
+}
+
 // refuse notes that what was read is not used.
 func (g *Gateway) refuse(result load.Result) {
 	g.status.mu.Lock()

@@ -91,13 +91,13 @@ running app uses, or of those of --against. The exit code is 5 if something woul
 			if len(against) > 0 {
 				found, err := gateway.Diff(against, files)
 				if err != nil {
-					return err
+					return p.mistakes(err)
 				}
 				for _, c := range found {
 					changes = append(changes, c.String())
 				}
 			} else if err := p.ask(ctx, http.MethodPost, gatewayPath+"diff", nil, map[string]any{"files": fullNames(files)}, &changes); err != nil {
-				return err
+				return p.mistakes(err)
 			}
 			err := p.show(changes, func() {
 				for _, c := range changes {
@@ -115,6 +115,21 @@ running app uses, or of those of --against. The exit code is 5 if something woul
 	}
 	cmd.Flags().StringArrayVar(&against, "against", nil, "files or folders that are in use now")
 	return cmd
+}
+
+// mistakes says what is wrong with declarations, a line for each error, where an error is about that.
+func (p *program) mistakes(err error) error {
+	if err == nil {
+		return nil
+	}
+	_, lines, found := strings.Cut(err.Error(), gateway.ErrConfiguration.Error()+"\n")
+	if !found {
+		return err
+	}
+	for line := range strings.Lines(lines) {
+		p.hint("%s", strings.TrimSuffix(line, "\n"))
+	}
+	return errors.New("the declarations have errors")
 }
 
 // fullNames are the files as another process finds them.
@@ -135,6 +150,7 @@ func (p *program) gatewayRoutes() *cobra.Command {
 			var routes []gateway.Route
 			if len(files) > 0 {
 				routes, err = gateway.Routes(files)
+				err = p.mistakes(err)
 			} else {
 				err = p.ask(ctx, http.MethodGet, gatewayPath+"routes", nil, nil, &routes)
 			}

@@ -45,6 +45,7 @@ refused or failed within the last minutes.`,
 				}
 				if len(files) > 0 {
 					report, err = gateway.Explain(ctx, files, asked)
+					err = p.mistakes(err)
 				} else {
 					err = p.ask(ctx, http.MethodPost, gatewayPath+"explain", nil, asked, report)
 				}

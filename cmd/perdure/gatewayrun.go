@@ -2,8 +2,9 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"log/slog"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -26,7 +27,8 @@ commands find it.`,
 				Title: "Gateway", Data: p.data, Listen: "none", Gateway: &c, Logger: slog.New(slog.NewTextHandler(p.err, nil)),
 			})
 			if err := app.Run(ctx); err != nil {
-				return fmt.Errorf("%w", err)
+				err = p.mistakes(err)
+				return errors.New(strings.TrimPrefix(err.Error(), "perdure: ")) // the command says its name itself
 			}
 			return nil
 		}),
