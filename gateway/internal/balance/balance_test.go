@@ -356,6 +356,30 @@ func TestReloadKeepsEndpoints(t *testing.T) {
 	}
 }
 
+// A request of an earlier configuration is answered, by an endpoint that keeps nothing for later.
+func TestEarlierConfigurationAnswers(t *testing.T) {
+	t.Parallel()
+	a, b := server(t, "a"), server(t, "b")
+	w := newWorld(t, upstream("", a.Listener.Addr().String()), nil)
+	earlier := w.balancer() // nothing was asked yet
+	w.load(t, upstream("", b.Listener.Addr().String()))
+	url := w.gateway(t)
+	if _, body := get(t, client(t), url); !strings.HasPrefix(body, "b ") {
+		t.Errorf("answered is %q", body)
+	}
+	e, err := earlier.Pick(exchange("GET", "/"))
+	if err != nil || e.Address() != a.Listener.Addr().String() {
+		t.Fatalf("chosen is %v, %v", e, err)
+	}
+	again := newGateway(t, func() proxy.Balancer { return earlier })
+	if _, body := get(t, client(t), again); !strings.HasPrefix(body, "a ") {
+		t.Errorf("answered is %q", body)
+	}
+	if open, _ := e.Conns(); open != 0 {
+		t.Errorf("%d connections are kept", open)
+	}
+}
+
 // The Host field is Kong's: the target's, or host_header with the target's port.
 func TestHost(t *testing.T) {
 	t.Parallel()

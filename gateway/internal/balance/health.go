@@ -104,16 +104,17 @@ func (g *group) observe(t *target, x *proxy.Exchange, err error) {
 	} else if t.nameless.Load() {
 		t.nameless.Store(false)
 	}
-	if !g.passive.on() {
-		return
-	}
-	o := g.passive.outcome(x.Response.Status, err)
 	if t.down.Load() {
 		if t.trial.CompareAndSwap(x, nil) {
+			o := g.passive.outcome(x.Response.Status, err)
 			t.tried(g, o, reasonOf(o, x.Response.Status, err))
 		}
 		return // others began before it was known
 	}
+	if !g.passive.on() {
+		return
+	}
+	o := g.passive.outcome(x.Response.Status, err)
 	switch o {
 	case nothing, neither:
 	case good:

@@ -134,6 +134,25 @@ func TestTrials(t *testing.T) {
 	}
 }
 
+// Where active checks look only at targets that are healthy, a request finds out whether one is again.
+func TestTrialsOfWhatChecksHaveFound(t *testing.T) {
+	t.Parallel()
+	refuse := &refusals{}
+	refuse.on.Store(true)
+	w := newWorld(t, upstream("  healthchecks: {active: {type: tcp, healthy: {interval: 5}, unhealthy: {tcp_failures: 1}}}\n", "10.0.0.1:80"),
+		func(o *balance.Options) { o.Dial = refuse.dial })
+	w.Start(t.Context())
+	w.checked(t)
+	if h := w.health()["10.0.0.1:80"]; h.Health != balance.Unhealthy || h.Why != "active check: connection refused" {
+		t.Fatalf("the target is %+v", h)
+	}
+	w.clock.Advance(10 * time.Second)
+	ask(t, w.balancer(), 404) // an answer, at least
+	if h := w.health()["10.0.0.1:80"]; h.Health != balance.Healthy {
+		t.Errorf("the target is %+v", h)
+	}
+}
+
 // Requests that began before a target was unhealthy say nothing about it.
 func TestLateAnswersDoNotRevive(t *testing.T) {
 	t.Parallel()

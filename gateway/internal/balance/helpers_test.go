@@ -127,8 +127,14 @@ func ask(t testing.TB, b proxy.Balancer, status int) string {
 // gateway serves the first service, and returns its URL.
 func (w *world) gateway(t testing.TB) string {
 	t.Helper()
+	return newGateway(t, w.balancer)
+}
+
+// newGateway serves by a balancer, with Kong's retries.
+func newGateway(t testing.TB, balancer func() proxy.Balancer) string {
+	t.Helper()
 	server := proxy.NewServer(proxy.HandlerFunc(func(x *proxy.Exchange) {
-		(&proxy.Chain{Balancer: w.balancer(), Retries: w.plan.Retries(w.config.Services[0])}).Serve(x)
+		(&proxy.Chain{Balancer: balancer(), Retries: 5}).Serve(x)
 	}), proxy.Options{})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
