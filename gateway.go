@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/perdure/perdure/auth"
 	"github.com/perdure/perdure/gateway"
@@ -32,7 +33,7 @@ type gatewayPart struct {
 	admin       net.Listener
 	server      *http.Server // of the Admin API
 	certificate atomic.Pointer[func(*tls.ClientHelloInfo) (*tls.Certificate, error)]
-	forget      func() // the certificate in the vault
+	cancel      context.CancelFunc // of what reads the certificate from the vault
 }
 
 // listenGateway opens the gateway's ports.
@@ -161,19 +162,42 @@ func (g *gatewayPart) getCertificate(hello *tls.ClientHelloInfo) (*tls.Certifica
 	return nil, nil
 }
 
+// certificateRetry is the time between attempts to read a certificate that is not in the vault yet.
+const certificateRetry = 5 * time.Second
+
+// followCertificate shows the certificate of the vault, each version while it is the current one. It may have to be made first.
+func (g *gatewayPart) followCertificate(ctx context.Context) {
+	ref, _, _ := g.r.config.secretRef(g.config.Certificate) // it was checked
+	said := ""
+	for {
+		get, stop, err := g.r.vault.Client().GetCertificate(ctx, ref)
+		if err == nil {
+			g.certificate.Store(&get)
+			g.r.config.Logger.Info("the gateway's certificate is that of the vault", "name", g.config.Certificate)
+			<-ctx.Done()
+			stop()
+			return
+		}
+		if err.Error() != said && ctx.Err() == nil {
+			said = err.Error()
+			g.r.config.Logger.Error("the gateway has no certificate for names that the files have none for, and tries again: make it by"+
+				" perdure vault certificates create, and give the app the role certificate-user", "name", g.config.Certificate, "error", err)
+		}
+		timer := g.r.clock.NewTimer(certificateRetry)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C():
+		}
+	}
+}
+
 // Start implements service. What the vault has can be read now.
 func (g *gatewayPart) Start(ctx context.Context) error {
 	if g.config.Certificate != "" {
-		ref, _, err := g.r.config.secretRef(g.config.Certificate)
-		if err != nil {
-			return fmt.Errorf("%w: Gateway.Certificate: %w", ErrConfig, err)
-		}
-		get, stop, err := g.r.vault.Client().GetCertificate(ctx, ref)
-		if err != nil {
-			return fmt.Errorf("perdure: Gateway.Certificate %q: %w", g.config.Certificate, err)
-		}
-		g.forget = stop
-		g.certificate.Store(&get)
+		ctx, g.cancel = context.WithCancel(ctx)
+		g.r.background.Go(func() { g.followCertificate(ctx) })
 	}
 	if g.admin != nil {
 		g.server = &http.Server{
@@ -210,8 +234,8 @@ func (g *gatewayPart) Stop(ctx context.Context) error {
 	} else if g.admin != nil {
 		errs = append(errs, g.admin.Close())
 	}
-	if g.forget != nil {
-		g.forget()
+	if g.cancel != nil {
+		g.cancel()
 	}
 	return errors.Join(errs...)
 }
@@ -302,4 +326,12 @@ func (a *App) GatewayAddr() (plain, secure string) {
 		secure = r.gateway.tls.Addr().String()
 	}
 	return plain, secure
+}
+
+// GatewayAdminAddr returns the address of the gateway's Admin API; empty while it has none of its own.
+func (a *App) GatewayAdminAddr() string {
+	if r := a.running.Load(); r != nil && r.gateway != nil && r.gateway.admin != nil {
+		return r.gateway.admin.Addr().String()
+	}
+	return ""
 }

@@ -18,7 +18,8 @@ import (
 // maxQuestion bounds the body of a question, in bytes.
 const maxQuestion = 256 << 10
 
-// AdminAPI is Kong's Admin API, for reading alone. Who may ask is the caller's to say.
+// AdminAPI is Kong's Admin API, for reading alone, and what the plugin prometheus has counted at /metrics, where Kong has it. Who
+// may ask is the caller's to say.
 func (g *Gateway) AdminAPI() http.Handler { return g.kong }
 
 // Answers serves what can be asked of the gateway: its routes, the state of its files, why a request was or would be answered as
@@ -30,10 +31,13 @@ func (g *Gateway) Administration() http.Handler { return g.admin }
 
 // openAdministration makes the handlers.
 func (g *Gateway) openAdministration() {
-	g.kong = admin.New(admin.Options{
+	kong := http.NewServeMux()
+	kong.Handle("GET /metrics", g.metrics())
+	kong.Handle("/", admin.New(admin.Options{
 		Config:   func() *entity.Config { return g.current.Load().Config },
 		Registry: g.registry, Health: g.health, Status: g.counters, Secrets: g.options.Secrets, Log: g.options.Log,
-	})
+	}))
+	g.kong = kong
 	answers := http.NewServeMux()
 	answers.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { write(w, g.Reload()) })
 	answers.HandleFunc("GET /routes", func(w http.ResponseWriter, _ *http.Request) { write(w, g.Routes()) })
@@ -45,7 +49,9 @@ func (g *Gateway) openAdministration() {
 	g.answers = answers
 	operator := http.NewServeMux()
 	operator.HandleFunc("POST /reload", func(w http.ResponseWriter, _ *http.Request) {
-		g.watcher.Reload()
+		if !g.watcher.Reload() {
+			g.unchanged()
+		}
 		write(w, g.Reload())
 	})
 	operator.HandleFunc("POST /diff", g.diff)
