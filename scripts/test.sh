@@ -33,7 +33,10 @@ step "lint" make lint
 step "tests" tests
 # With the race detector the step before takes a sample of the cuts.
 step "power loss" go test -count=1 -run '^TestPowerLoss$' ./examples/fileapprover
-step "allocations" go test -count=1 -run '^TestNothingIsAllocated$' ./gateway/internal/proxy
+step "allocations" go test -count=1 -run '^TestNothingIsAllocated$' \
+	./gateway/internal/proxy ./gateway/internal/balance ./gateway/internal/observe ./gateway/internal/plugin/canary
+# A module of its own: what Kong's tools need is much.
+step "Kong's clients" env CGO_ENABLED=1 go -C test/clients/kong test -race -count=1 ./...
 step "failpoints" go test -tags failpoint ./internal/failpoint
 step "crash" env CRASH_KILLS=20 go run ./test/crash
 # A smoke: what one careless change breaks shows at once. make fuzz looks longer.
