@@ -29,11 +29,32 @@ func Exit(x *proxy.Exchange, status int, body any) {
 
 // marshal encodes without escaping what only matters within HTML.
 func marshal(v any) ([]byte, error) {
+	// Most refusals are one of these: when there are many, they should cost little.
+	switch v := v.(type) {
+	case Message:
+		if plainText(v.Message) {
+			return []byte(`{"message":"` + v.Message + `"}`), nil
+		}
+	case string:
+		if plainText(v) {
+			return []byte(`"` + v + `"`), nil
+		}
+	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	err := enc.Encode(v)
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
+// plainText reports whether nothing of a text is escaped in JSON.
+func plainText(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // Message is the body of most refusals.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -142,24 +141,32 @@ var missing = map[by]string{
 
 // reason says what was counted.
 func (p *instance) reason(x *proxy.Exchange, o *outcome) string {
-	var used []string
+	// Without fmt, which takes its time when many are refused.
+	text := append(make([]byte, 0, 256), p.who(x)...)
+	separator := " had used "
 	for i, limit := range p.limits {
-		if limit != 0 {
-			used = append(used, fmt.Sprintf("%v of %v in this %s", limit-o.remaining[i], limit, periods[i].setting))
+		if limit == 0 {
+			continue
 		}
+		text = strconv.AppendFloat(append(text, separator...), limit-o.remaining[i], 'f', -1, 64)
+		text = strconv.AppendFloat(append(text, " of "...), limit, 'f', -1, 64)
+		text = append(append(text, " in this "...), periods[i].setting...)
+		separator = ", "
 	}
-	text := p.who(x) + " had used " + strings.Join(used, ", ")
 	if !o.exceeded {
-		return text
+		return string(text)
 	}
+	text = append(text, ": the limit is reached"...)
 	for i, limit := range slices.Backward(p.limits[:]) { // the longest that is used up
 		if limit != 0 && o.remaining[i] <= 0 {
 			end := o.windows.end(i)
-			return fmt.Sprintf("%s: the limit is reached; the %s ends in %s, at %s", text, periods[i].setting,
-				time.Duration(end-o.now)*time.Second, time.Unix(end, 0).UTC().Format(time.RFC3339))
+			text = append(append(append(text, "; the "...), periods[i].setting...), " ends in "...)
+			text = append(append(text, (time.Duration(end-o.now)*time.Second).String()...), ", at "...)
+			text = time.Unix(end, 0).UTC().AppendFormat(text, time.RFC3339)
+			break
 		}
 	}
-	return text + ": the limit is reached"
+	return string(text)
 }
 
 // HeaderFilter implements proxy.HeaderFilter: it tells the client what is left.
