@@ -147,6 +147,11 @@ func (s Source) find() (files []file, problems []entity.Problem) {
 			problems = append(problems, problem(root, "cannot be read: %v", reason(err)))
 			continue
 		}
+		if len(found) == 0 {
+			problems = append(problems, entity.Problem{
+				Severity: entity.Warning, File: root, Message: "the folder has no file *.yaml, *.yml or *.json: nothing is read from it",
+			})
+		}
 		for _, f := range found {
 			if !seen[f.path] {
 				seen[f.path] = true

@@ -207,3 +207,12 @@ func TestWatcherRuns(t *testing.T) {
 	cancel()
 	<-stopped
 }
+
+func TestEmptyFolder(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	r := load.Source{Paths: []string{folder}}.Load()
+	if r.Config == nil || len(r.Problems) != 1 || r.Problems[0].File != folder || !strings.Contains(r.Problems[0].Message, "*.yaml") {
+		t.Errorf("%+v", r)
+	}
+}
