@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/perdure/perdure/gateway/internal/h1"
@@ -37,6 +38,8 @@ type AccessLog struct {
 	full chan struct{}
 	done chan struct{}
 	once sync.Once
+
+	started atomic.Bool
 
 	mu      sync.Mutex
 	lines   []byte
@@ -99,12 +102,20 @@ func (l *AccessLog) open() error {
 	return nil
 }
 
-// Start begins to write.
-func (l *AccessLog) Start() { go l.run() }
+// Start begins to write. It is called once.
+func (l *AccessLog) Start() {
+	l.started.Store(true)
+	go l.run()
+}
 
-// Stop writes what waits, and ends, unless ctx is done before. Call it once after Start, when no more is logged.
+// Stop writes what waits, and ends, unless ctx is done before. Call it when no more is logged, also of a log that was not started.
 func (l *AccessLog) Stop(ctx context.Context) error {
-	l.once.Do(func() { close(l.stop) })
+	l.once.Do(func() {
+		close(l.stop)
+		if !l.started.Load() {
+			l.run()
+		}
+	})
 	select {
 	case <-l.done:
 		return nil

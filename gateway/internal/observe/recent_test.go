@@ -82,10 +82,10 @@ func TestRecentIsBoundedInBytes(t *testing.T) {
 		fields.Add("User-Agent", long)
 		fields.Add(fmt.Sprintf("X-Token-%d", i), long)
 	}
-	for range 50 {
+	for range 40 {
 		x := exchange(http.StatusNotFound, long)
 		x.Request.Query, x.Request.Host, x.Request.Method, x.Request.Fields = "a="+long, long, long, fields
-		for range 50 {
+		for range 20 {
 			x.Note("who", long)
 			plugin.Refuse(x, "who", long)
 		}

@@ -2,11 +2,13 @@ package observe_test
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/perdure/perdure/gateway/internal/observe"
+	"github.com/perdure/perdure/gateway/internal/plugin"
 )
 
 const secretFile = `
@@ -23,7 +25,7 @@ services:
     plugins: [{name: jwt, config: {header_names: [X-Pass], uri_param_names: [t1], cookie_names: [crumb]}}]
   - name: by-header
     paths: [/by-header]
-    headers: {X-Odd-Name: [route-secret-value]}
+    headers: {X-Odd-Name: [route-secret-value, shrt8]}
     plugins: [{name: request-termination, config: {status_code: 418}}]
   - name: broken
     paths: [/broken]
@@ -59,6 +61,8 @@ func TestRedaction(t *testing.T) {
 		{"GET /tokens", "X-Pass: Bearer " + jwt, "X-Api-Key: PLANTED-x", "X-Auth-Token: PLANTED-auth", "X-Amz-Security-Token: PLANTED-amz", "Referer: https://a.test/?token=PLANTED-referer"},
 		{"GET /tokens?t1=" + jwt}, {"GET /tokens?%741=" + jwt}, {"GET /tokens", "Cookie: crumb=" + jwt},
 		{"GET /tokens/" + jwt + "?t1=PLANTED.token.x", "User-Agent: x " + jwt}, {"GET /none/" + jwt + "?code=PLANTED-code"},
+		{"GET /keys?odd_parameter=shrt9&password=shrt7"}, // short ones are not looked for elsewhere
+		{"GET /by-header", "X-Odd-Name: shrt8", "Authorization: PLANTED-scheme of-two-words"},
 		{"GET /by-header", "X-Odd-Name: route-secret-value", "Authorization: Digest username=\"PLANTED-user\", response=\"PLANTED-digest\""},
 		{"GET /down?api%5Fkey=PLANTED-escaped&Token=PLANTED-capital"},
 		{"GET /broken?key=PLANTED-key&" + jwt, "Authorization: Bearer PLANTED-opaque", "Origin: https://PLANTED-opaque.test"},
@@ -79,7 +83,7 @@ func TestRedaction(t *testing.T) {
 	told.WriteString(w.written())
 	text := strings.ReplaceAll(told.String(), "PLANTED-host", "") // which is none
 	for _, secret := range []string{
-		"PLANTED", signature, signature[:20], basic, "route-secret-value", "secret-of-the-credential", "key-of-the-credential", jwt[:40], strings.Split(jwt, ".")[1][:30],
+		"PLANTED", "shrt7", "shrt8", "shrt9", signature, signature[:20], basic, "route-secret-value", "secret-of-the-credential", "key-of-the-credential", jwt[:40], strings.Split(jwt, ".")[1][:30],
 	} {
 		for rest := text; ; {
 			at := strings.Index(rest, secret)
@@ -94,6 +98,41 @@ func TestRedaction(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("there is no %s", want)
 		}
+	}
+}
+
+// Nothing is left of a secret that stands where a text is cut.
+func TestSecretThatIsCut(t *testing.T) {
+	t.Parallel()
+	secret := strings.Repeat("PLANTED-", 13)
+	for n := range 10 {
+		x := exchange(http.StatusForbidden, "/")
+		x.Request.Fields.Add("Authorization", "Bearer "+secret)
+		plugin.Refuse(x, "test", strings.Repeat("-", n)+strings.Repeat(secret, 100))
+		if text := observe.NewReport(x, nil, nil).String(); strings.Contains(text, "PLANT") {
+			t.Errorf("the report is %s", text)
+		}
+	}
+}
+
+// The header fields are still there when a large body has gone through the same buffers.
+func TestFieldsAfterBody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, secretFile, options{})
+	r := w.request("POST /broken", "User-Agent: curl/8", "Authorization: Bearer PLANTED")
+	r.Body, r.ContentLength = io.NopCloser(strings.NewReader(strings.Repeat("x", 1<<20))), 1<<20
+	answer, err := w.client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close() // the head is enough
+	<-w.ended
+	past := w.past()
+	if len(past.Request.Fields) == 0 || past.Request.Fields[0] != (observe.Field{Name: "User-Agent", Value: "curl/8"}) || len(past.Credentials) != 1 || past.Credentials[0].Length != 7 {
+		t.Errorf("the report is\n%s", past)
+	}
+	if past.Verdict != "answered with 500 by the upstream "+w.upstream.Listener.Addr().String()+` of the service "s"` {
+		t.Errorf("the verdict is %s", past.Verdict)
 	}
 }
 
