@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +27,7 @@ type options struct {
 	duration  time.Duration
 	rep       int
 	table     string
+	profile   string
 	checkOnly bool
 }
 
@@ -49,6 +51,7 @@ func parse() (o options, err error) {
 	flag.DurationVar(&o.duration, "duration", 1500*time.Millisecond, "how long each measurement takes")
 	flag.IntVar(&o.rep, "rep", 5, "repeats; the engines take turns in each")
 	flag.StringVar(&o.table, "table", "", "write the results as tables in Markdown to this file")
+	flag.StringVar(&o.profile, "profile", "", "an existing folder: perf writes a profile of each engine and workload to it, and figures suffer")
 	flag.BoolVar(&o.checkOnly, "check", false, "only check that the engines do what they should")
 	short := flag.Bool("short", false, "two repeats of one second: three to four minutes")
 	flag.Parse()
@@ -224,6 +227,13 @@ func (b *bench) measure(ctx context.Context, e engine, w *workload) (row, error)
 	}
 	if _, err := load(ctx, g.address, t, b.conns, b.duration/5); err != nil { // warm up
 		return row{}, err
+	}
+	if b.profile != "" {
+		stop, err := g.profile(filepath.Join(b.profile, e.name+"-"+w.name+".perf"))
+		if err != nil {
+			return row{}, err
+		}
+		defer stop()
 	}
 	before, err := g.cpu()
 	if err != nil {

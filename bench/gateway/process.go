@@ -70,6 +70,23 @@ func (p *process) tree() []int {
 	return all
 }
 
+// profile has perf write a profile of all of them to a file until it is stopped.
+func (p *process) profile(file string) (stop func(), err error) {
+	var pids []string
+	for _, pid := range p.tree() {
+		pids = append(pids, strconv.Itoa(pid))
+	}
+	perf := exec.Command("perf", "record", "-q", "-g", "-F", "999", "-o", file, "-p", strings.Join(pids, ","))
+	perf.Stderr = os.Stderr
+	if err := perf.Start(); err != nil {
+		return nil, err
+	}
+	return func() {
+		_ = perf.Process.Signal(os.Interrupt) // gone: as well
+		_ = perf.Wait()                       // says that it was interrupted
+	}, nil
+}
+
 // cpu returns the processor time of all of them, in steps of 10 ms.
 func (p *process) cpu() (time.Duration, error) {
 	var ticks int64
