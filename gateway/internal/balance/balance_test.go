@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -328,6 +329,38 @@ func TestNotesAndDryRun(t *testing.T) {
 	}
 }
 
+// A dry run says nothing of a target, and is no load.
+func TestDryRunDoesNotCount(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, upstream("  algorithm: least-connections\n  healthchecks: {passive: {unhealthy: {tcp_failures: 1}}}\n", "10.0.0.1:80", "10.0.0.2:80"), nil)
+	b := w.balancer()
+	dry := exchange("GET", "/")
+	dry.DryRun = true
+	for range 3 {
+		if got := pick(t, b, dry, 0, errors.New("refused")); got != "10.0.0.1:80" { // its turn
+			t.Errorf("a dry run goes to %s", got)
+		}
+		dry.Attempts = 0
+	}
+	if h := w.health()["10.0.0.1:80"]; h.Health != balance.Healthy {
+		t.Errorf("a dry run made it %+v", h)
+	}
+	open := map[string]int{}
+	for range 4 {
+		if _, err := b.Pick(dry); err != nil {
+			t.Fatal(err)
+		}
+		e, err := b.Pick(exchange("GET", "/"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		open[e.Address()]++
+	}
+	if open["10.0.0.1:80"] != 2 || open["10.0.0.2:80"] != 2 {
+		t.Errorf("requests are spread %v", open)
+	}
+}
+
 // What is not changed by a reload keeps its endpoints; what is gone is closed; a plan that is not used is nothing.
 func TestReloadKeepsEndpoints(t *testing.T) {
 	t.Parallel()
@@ -377,6 +410,42 @@ func TestEarlierConfigurationAnswers(t *testing.T) {
 	}
 	if open, _ := e.Conns(); open != 0 {
 		t.Errorf("%d connections are kept", open)
+	}
+}
+
+// What a target that is removed has begun to answer, it ends.
+func TestRemovedTargetEndsItsAnswers(t *testing.T) {
+	t.Parallel()
+	begun, end := make(chan struct{}), make(chan struct{})
+	a := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "one ")
+		_ = http.NewResponseController(w).Flush()
+		close(begun)
+		<-end
+		_, _ = io.WriteString(w, "two")
+	}))
+	t.Cleanup(a.Close)
+	b := server(t, "b")
+	w := newWorld(t, upstream("", a.Listener.Addr().String()), nil)
+	balancer := w.balancer()
+	url := newGateway(t, func() proxy.Balancer { return balancer })
+	answer := make(chan string)
+	cl := client(t)
+	go func() {
+		r, err := cl.Get(url)
+		if err != nil {
+			answer <- err.Error()
+			return
+		}
+		defer r.Body.Close()
+		body, err := io.ReadAll(r.Body)
+		answer <- fmt.Sprint(string(body), " ", err)
+	}()
+	<-begun
+	w.load(t, upstream("", b.Listener.Addr().String()))
+	close(end)
+	if got := <-answer; got != "one two <nil>" {
+		t.Errorf("answered is %q", got)
 	}
 }
 

@@ -199,6 +199,30 @@ func TestFallback(t *testing.T) {
 	}
 }
 
+// What the canary answers counts for its servers' health, also where there is a fallback.
+func TestFallbackKnowsHealth(t *testing.T) {
+	t.Parallel()
+	g := plugintest.New(t, registry(), file("upstream_host: pool, percentage: 100, upstream_fallback: true")+
+		"upstreams: [{name: pool, targets: [{target: \"10.0.0.1:80\"}], healthchecks: {passive: {unhealthy: {http_failures: 2, http_statuses: [500]}}}}]\n")
+	g.Upstream = func(w http.ResponseWriter, r *http.Request) {
+		if r.Host == "10.0.0.1" {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}
+	for i, want := range []int{500, 500, 200, 200} {
+		if r := g.Do("GET /shop"); r.Status != want {
+			t.Errorf("request %d is answered with %d, want %d: %q", i, r.Status, want, r.Notes)
+		}
+	}
+	g.Upstream = nil
+	g.Clock.Advance(10 * time.Second)
+	for i, want := range []string{"old.canary", "old.canary"} { // on trial, and then healthy
+		if r := g.Do("GET /shop"); r.Service != want {
+			t.Errorf("request %d goes to %s, want %s: %q", i, r.Service, want, r.Notes)
+		}
+	}
+}
+
 // Too many errors, and everything goes to the old service for a while, which doubles if it happens again.
 func TestBackoff(t *testing.T) {
 	t.Parallel()
