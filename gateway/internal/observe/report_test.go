@@ -1,6 +1,7 @@
 package observe_test
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -238,4 +239,46 @@ answer      401 by the gateway, N bytes, after T ms
 func sorted(text string) string {
 	return strings.Replace(text, "fields      X-Forwarded-For: 203.0.113.7\n            User-Agent: curl/8\n",
 		"fields      User-Agent: curl/8\n            X-Forwarded-For: 203.0.113.7\n", 1)
+}
+
+// A consumer may have settings of its own, which the report leads to.
+func TestPluginOfConsumer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, `
+services:
+- name: s
+  host: 127.0.0.1
+  port: PORT
+  routes: [{name: r, paths: [/]}]
+plugins:
+- {name: key-auth, config: {anonymous: bob}}
+- {name: rate-limiting, config: {minute: 5}}
+- {name: request-size-limiting, config: {allowed_payload_size: 10, size_unit: bytes}}
+consumers:
+- username: bob
+- username: ann
+  keyauth_credentials: [{key: key-of-ann}]
+  plugins:
+  - {name: rate-limiting, config: {minute: 1}}
+`, options{})
+	for key, want := range map[string]string{"key-of-ann": "kong.yml:17", "": "kong.yml:10"} {
+		r := w.dry("GET /", "Apikey: "+key)
+		if p := r.Plugins[2]; p.Name != "rate-limiting" || p.Source != want || p.Decision != observe.Passed || len(p.Reasons) != 1 {
+			t.Errorf("the plugin of %q is %+v, want that of %s", key, p, want)
+		}
+		if anonymous := strings.Contains(r.String(), "bob (kong.yml:13), as who has no credential"); anonymous != (key == "") {
+			t.Errorf("the report of %q is\n%s", key, r)
+		}
+	}
+	r := w.request("POST /")
+	r.Body, r.ContentLength = io.NopCloser(strings.NewReader("more than ten bytes")), -1
+	answer, err := w.client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close() // the head is enough
+	<-w.ended
+	if got := w.past(); got.Verdict != "refused with 413 by the gateway: request body: body is larger than its limit" {
+		t.Errorf("the verdict is %s", got)
+	}
 }

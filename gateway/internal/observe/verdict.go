@@ -70,6 +70,8 @@ func (r *Report) asked() string {
 func (r *Report) failed() string {
 	text := fmt.Sprintf("answered with %d by the gateway, since %s gave no answer: %s", r.Answer.Status, r.asked(), r.Upstream.Error)
 	switch {
+	case r.Answer.Status == http.StatusBadRequest, r.Answer.Status == http.StatusRequestEntityTooLarge: // the client's fault
+		text = fmt.Sprintf("refused with %d by the gateway: %s", r.Answer.Status, r.Upstream.Error)
 	case r.Upstream.Attempts == 0:
 		text = fmt.Sprintf("answered with %d by the gateway, since %s could not be asked: %s", r.Answer.Status, r.asked(), r.Upstream.Error)
 	case r.Upstream.Attempts > 1:

@@ -425,6 +425,20 @@ func TestReasons(t *testing.T) {
 	if r := g.Do("GET /"); !r.Noted("it was looked for in the header authorization, the query's jwt") {
 		t.Errorf("noted %q", r.Notes)
 	}
+	g = newGateway(t, "claims_to_verify: [exp, nbf], maximum_expiration: 300", "  jwt_secrets: [{key: b, secret: c2VjcmV0}]\n")
+	for token, want := range map[string]string{
+		hs256("secret", claims{"iss": "b", "exp": now + 7}):                    `it would be with secret_is_base64: true`,
+		hs256("c2VjcmV0", claims{"iss": " B/", "exp": now + 7}):                `there is "b", which differs by blanks around it and the slash at the end and capital letters`,
+		hs256("c2VjcmV0", claims{"iss": "b", "exp": now + 3600, "nbf": now}):   `the token is valid for another 3600 s (1h0m0s), and maximum_expiration allows 300 s (5m0s)`,
+		hs256("c2VjcmV0", claims{"iss": "b", "exp": now - 7, "nbf": now + 90}): `the token expired 7 s ago, at 2026-05-17T10:30:33Z; the token is not valid for another 90 s, until 2026-05-17T10:32:10Z`,
+		hs256("c2VjcmV0", claims{"iss": "b", "exp": "soon", "nbf": now}):       `the token's exp must be a number`,
+		hs256("c2VjcmV0", claims{"iss": "b", "exp": now - 1e18, "nbf": now}):   `the token expired 1000000000000000000 s ago, at -`,
+		"a.b.c.d.e": `it is encrypted (five parts), and a signed one (three parts) is needed`,
+	} {
+		if r := g.Do("GET /", bearer(token)); r.Status != 401 || !r.Noted(want) {
+			t.Errorf("answered %d, noted %q, want %s", r.Status, r.Notes, want)
+		}
+	}
 }
 
 func TestSettings(t *testing.T) {
