@@ -225,8 +225,12 @@ func (b *bench) measure(ctx context.Context, e engine, w *workload) (row, error)
 			return row{}, err
 		}
 	}
-	if _, err := load(ctx, g.address, t, b.conns, b.duration/5); err != nil { // warm up
-		return row{}, err
+	for n := 0; n < 2*len(t.requests) && ctx.Err() == nil; { // warm up, until nothing is new
+		samples, err := load(ctx, g.address, t, b.conns, b.duration/5)
+		if err != nil {
+			return row{}, err
+		}
+		n += len(samples)
 	}
 	if b.profile != "" {
 		stop, err := g.profile(filepath.Join(b.profile, e.name+"-"+w.name+".perf"))

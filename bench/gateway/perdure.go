@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,17 +17,26 @@ func perdure(s *setup) (*exec.Cmd, string, error) {
 		return nil, "", err
 	}
 	command := exec.Command(binary, "gateway", "run", file, "--listen", s.Address, "--data", filepath.Join(s.Dir, "data"))
-	return command, versionOf(binary, "version"), nil
+	version, err := os.ReadFile(binary + ".version")
+	return command, string(version), err
 }
 
 // buildPerdure builds the command from the module beside this one, with the versions of that module.
 func buildPerdure(dir string) error {
-	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/perdure/perdure").Output()
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/perdure/perdure").Output()
 	if err != nil {
 		return err
 	}
-	build := exec.Command("go", "build", "-o", filepath.Join(dir, "perdure"), "./cmd/perdure")
-	build.Dir, build.Stderr = strings.TrimSpace(string(root)), os.Stderr
+	root, binary := strings.TrimSpace(string(out)), filepath.Join(dir, "perdure")
+	commit, err := exec.Command("git", "-C", root, "describe", "--always", "--dirty").Output()
+	if err != nil {
+		commit = []byte("unknown")
+	}
+	if err := os.WriteFile(binary+".version", bytes.TrimSpace(commit), 0o644); err != nil {
+		return err
+	}
+	build := exec.Command("go", "build", "-o", binary, "./cmd/perdure")
+	build.Dir, build.Stderr = root, os.Stderr
 	return build.Run()
 }
 
