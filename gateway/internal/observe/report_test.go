@@ -282,3 +282,21 @@ consumers:
 		t.Errorf("the verdict is %s", got)
 	}
 }
+
+// A request whose handler panics is told of as well.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	w := newFile(t, options{app: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("PLANTED") })})
+	if r, err := w.client.Do(w.request("GET /open")); err == nil {
+		_ = r.Body.Close() // there should be none
+		t.Errorf("answered %d", r.StatusCode)
+	}
+	<-w.ended
+	past := w.past()
+	if want := `answered with 500 by the gateway, since the app in this process of the service "weather" gave no answer: the request's handler panicked`; past.Verdict != want {
+		t.Errorf("the verdict is\n%s, want\n%s", past.Verdict, want)
+	}
+	if lines := parse(t, w.written()); len(lines) != 1 || lines[0].Status != 500 || lines[0].Error != "the request's handler panicked" {
+		t.Errorf("the log has %+v", lines)
+	}
+}

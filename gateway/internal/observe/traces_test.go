@@ -19,7 +19,7 @@ import (
 func attributes(s sdk.ReadOnlySpan) string {
 	var b strings.Builder
 	for _, a := range s.Attributes() {
-		b.WriteString(string(a.Key) + "=" + a.Value.Emit() + " ")
+		b.WriteString(string(a.Key) + "=" + a.Value.String() + " ")
 	}
 	return b.String()
 }

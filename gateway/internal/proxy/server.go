@@ -116,6 +116,7 @@ func (s *Server) recovered(x *Exchange) {
 		return
 	}
 	x.broken = true
+	x.panicked()
 	x.end()
 	x.down.abort()
 	if v == http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
@@ -204,6 +205,24 @@ type askedKey struct{}
 func CertificateAsked(handshake context.Context) {
 	if asked, ok := handshake.Value(askedKey{}).(*bool); ok {
 		*asked = true
+	}
+}
+
+// errPanicked is the error of an exchange whose handler has panicked.
+var errPanicked = errors.New("the request's handler panicked")
+
+// panicked has the logs told, unless they were already.
+func (x *Exchange) panicked() {
+	if x.chain == nil || x.Timing.End != 0 || x.DryRun {
+		return
+	}
+	defer func() { _ = recover() }() // one of them may be the reason: the panic before is told of
+	x.Err, x.Timing.End = errPanicked, x.Elapsed()
+	if x.Response.Status == 0 {
+		x.Response.Status = http.StatusInternalServerError
+	}
+	for _, l := range x.chain.Log {
+		l.Log(x)
 	}
 }
 
