@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/perdure/perdure/gateway/internal/admin"
+	"github.com/perdure/perdure/gateway/internal/balance"
 	"github.com/perdure/perdure/gateway/internal/entity"
 	"github.com/perdure/perdure/gateway/internal/observe"
 	"github.com/perdure/perdure/gateway/internal/plugin/metrics"
@@ -97,7 +98,7 @@ func (g *Gateway) showRequest(w http.ResponseWriter, r *http.Request) {
 		report = g.recent.Get(r.PathValue("id"))
 	}
 	if report == nil {
-		problem.New(http.StatusNotFound, "nothing is known of this request: it was neither refused nor did it fail, or too long ago").Write(w)
+		problem.New(http.StatusNotFound, "nothing is known of this request: it was neither refused nor did it fail, or too long ago, or there were too many at that time").Write(w)
 		return
 	}
 	write(w, report)
@@ -150,9 +151,31 @@ func (g *Gateway) health(u *entity.Upstream) (all []admin.Health) {
 // counters are what the gateway has done.
 func (g *Gateway) counters() admin.Status { return admin.Status{ConfigurationHash: g.Reload().Digest} }
 
-// metrics shows what the plugin prometheus has counted.
+// metrics shows what the plugin prometheus has counted, and how the targets of upstreams are.
 func (g *Gateway) metrics() http.Handler {
-	return metrics.Handler(func() *metrics.Metrics { return metrics.Of(g.state) }, nil)
+	return metrics.Handler(func() *metrics.Metrics { return metrics.Of(g.state) }, g.targetHealth)
+}
+
+// targetHealth is Kong's metric of targets: of each state it is 1 or 0.
+func (g *Gateway) targetHealth() (all []metrics.Sample) {
+	states := map[balance.Health]string{
+		balance.Healthy: "healthy", balance.Unhealthy: "unhealthy", balance.HealthchecksOff: "healthchecks_off", balance.DNSError: "dns_error",
+	}
+	for _, u := range g.current.Load().Upstreams {
+		for _, h := range g.servers.Health(u) {
+			for state, name := range states {
+				sample := metrics.Sample{Metric: "kong_upstream_target_health", Labels: []metrics.Label{
+					{Name: "upstream", Value: u.Name}, {Name: "target", Value: h.Target}, {Name: "address", Value: h.Target},
+					{Name: "state", Value: name}, {Name: "subsystem", Value: "http"},
+				}}
+				if h.Health == state {
+					sample.Value = 1
+				}
+				all = append(all, sample)
+			}
+		}
+	}
+	return all
 }
 
 // diff compares what is in use with other files.

@@ -112,6 +112,7 @@ func newWorld(t testing.TB, file string, o options) *world {
 		o.proxy.Attempts = o.traces
 	}
 	w.Server = proxy.NewServer(proxy.HandlerFunc(proxy.NotFound), o.proxy)
+	o.recent.PerSecond, o.recent.PerClient = 1<<15, 1<<15 // the clock of the tests stands still
 	o.recent.Clock, o.recent.Setting = w.clock, func(*proxy.Exchange) *observe.Setting { return w.setting }
 	w.recent = observe.NewRecent(o.recent)
 	w.watchers = append(w.watchers, w.log, w.recent)

@@ -16,6 +16,8 @@ type RecentOptions struct {
 	For time.Duration
 	// Bytes and Requests are how much: 4 MiB and 10,000.
 	Bytes, Requests int
+	// PerSecond is how many refusals and failures of a second are kept, 500, and PerClient how many of them of one client: 20.
+	PerSecond, PerClient int
 	// Sample keeps one of so many requests that did not fail; 0 keeps none.
 	Sample int
 	// Setting returns the configuration that has decided about an exchange, nil if there is none.
@@ -28,6 +30,8 @@ type RecentOptions struct {
 type Recent struct {
 	o     RecentOptions
 	count atomic.Uint64 // of those that did not fail
+
+	budget budget
 
 	mu       sync.Mutex
 	byID     map[string]*entry
@@ -57,6 +61,9 @@ const (
 	defaultFor      = 15 * time.Minute
 	defaultBytes    = 4 << 20
 	defaultRequests = 10_000
+	// The bounds of what is kept in a second.
+	defaultPerSecond = 500
+	defaultPerClient = 20
 	// maxSettings is how many configurations are kept in memory for the requests that they have decided about.
 	maxSettings = 3
 )
@@ -72,17 +79,25 @@ func NewRecent(o RecentOptions) *Recent {
 	if o.Requests <= 0 {
 		o.Requests = defaultRequests
 	}
+	if o.PerSecond <= 0 {
+		o.PerSecond = defaultPerSecond
+	}
+	if o.PerClient <= 0 {
+		o.PerClient = defaultPerClient
+	}
 	if o.Clock == nil {
 		o.Clock = clock.System()
 	}
 	return &Recent{o: o, byID: map[string]*entry{}}
 }
 
-// Log implements proxy.Log. For a request that was answered well it is a branch.
+// Log implements proxy.Log. For a request that was answered well it is a branch. Of a flood not every request is kept.
 func (r *Recent) Log(x *proxy.Exchange) {
 	switch {
 	case x.Response.Status >= http.StatusBadRequest || x.Err != nil:
-		r.keep(x, &r.failed)
+		if r.budget.take(x.Client, r.o.Clock.Now(), r.o.PerClient, r.o.PerSecond) {
+			r.keep(x, &r.failed)
+		}
 	case r.o.Sample > 0 && r.count.Add(1)%uint64(r.o.Sample) == 0:
 		r.keep(x, &r.well)
 	}

@@ -30,7 +30,7 @@ func exchange(status int, path string) *proxy.Exchange {
 func TestRecentIsBounded(t *testing.T) {
 	t.Parallel()
 	c := clock.NewManual(plugintest.Start)
-	r := observe.NewRecent(observe.RecentOptions{Clock: c, Requests: 10, Sample: 2, For: time.Minute})
+	r := observe.NewRecent(observe.RecentOptions{Clock: c, Requests: 10, PerSecond: 1 << 15, PerClient: 1 << 15, Sample: 2, For: time.Minute})
 	var ids []string
 	add := func(status int) {
 		x := exchange(status, fmt.Sprintf("/%d", len(ids)))
@@ -75,7 +75,7 @@ func TestRecentIsBounded(t *testing.T) {
 // However large requests are, what is kept of them is bounded in bytes.
 func TestRecentIsBoundedInBytes(t *testing.T) {
 	t.Parallel()
-	r := observe.NewRecent(observe.RecentOptions{Clock: clock.NewManual(plugintest.Start), Bytes: 64 << 10})
+	r := observe.NewRecent(observe.RecentOptions{Clock: clock.NewManual(plugintest.Start), Bytes: 64 << 10, PerSecond: 1 << 15, PerClient: 1 << 15})
 	long := strings.Repeat("/long", 4000)
 	fields := new(h1.Fields)
 	for i := range 50 {
@@ -99,7 +99,7 @@ func TestRecentIsBoundedInBytes(t *testing.T) {
 		t.Errorf("the report has %d bytes", n)
 	}
 	// One that is larger than all that may be kept is not.
-	r = observe.NewRecent(observe.RecentOptions{Clock: clock.NewManual(plugintest.Start), Bytes: 100})
+	r = observe.NewRecent(observe.RecentOptions{Clock: clock.NewManual(plugintest.Start), Bytes: 100, PerSecond: 1 << 15, PerClient: 1 << 15})
 	if r.Log(exchange(http.StatusNotFound, "/")); len(r.List(observe.Filter{})) > 0 {
 		t.Error("more is kept than may be")
 	}
