@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/http"
 	"strconv"
 
 	"github.com/perdure/perdure/gateway/internal/entity"
@@ -131,6 +132,7 @@ type offline struct {
 func newOffline(files []string, plugins []*Plugin) *offline {
 	o := &offline{g: assemble(Options{
 		Config: Config{Files: files, Plugins: plugins, RecentRequests: -1}.WithDefaults(), Clock: clock.System(), Log: slog.New(slog.DiscardHandler),
+		App: http.NotFoundHandler(), // nobody asks it
 	}, nil)}
 	result := o.g.watcher.Source.Load()
 	o.files = result.Files

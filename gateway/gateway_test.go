@@ -292,3 +292,17 @@ func TestErrors(t *testing.T) {
 		}
 	}
 }
+
+// Files of a gateway in an app can be looked at without the app.
+func TestOfflineApp(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "kong.yml")
+	write(t, file, "_format_version: \"3.0\"\nservices:\n- name: app\n  url: http://"+gateway.AppHost+"\n  routes:\n  - name: app\n    paths: [/]\n")
+	if c := gateway.Check([]string{file}); c.Errors+c.Warnings > 0 {
+		t.Errorf("%v", c.Problems)
+	}
+	report, err := gateway.Explain(t.Context(), []string{file}, gateway.Question{Method: "GET", URL: "http://localhost/x"})
+	if err != nil || !strings.HasPrefix(report.Verdict, "would go to") {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
