@@ -194,7 +194,7 @@ func MayTrail[T []byte | string](name T) bool {
 			return false
 		}
 	}
-	return len(name) < 2 || lower(name[0]) != 'x' || name[1] != '-'
+	return len(name) < 2 || lower(name[0]) != 'x' || name[1] != '-' && name[1] != '_' // which many servers do not tell apart
 }
 
 func hexValue(c byte) byte {

@@ -41,7 +41,7 @@ func (t TrustedProxies) locate(x *Exchange) {
 		}
 		for rest := string(f.Value); ; n++ {
 			at := strings.LastIndexByte(rest, ',')
-			addr, err := netip.ParseAddr(strings.TrimSpace(rest[at+1:]))
+			addr, err := parseClient(strings.TrimSpace(rest[at+1:]))
 			if err != nil || n == maxForwarded {
 				return
 			}
@@ -55,6 +55,15 @@ func (t TrustedProxies) locate(x *Exchange) {
 			rest = rest[:at]
 		}
 	}
+}
+
+// parseClient reads an address of X-Forwarded-For. Some proxies write the port behind it.
+func parseClient(text string) (netip.Addr, error) {
+	if addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(text, "["), "]")); err == nil {
+		return addr, nil
+	}
+	both, err := netip.ParseAddrPort(text)
+	return both.Addr(), err
 }
 
 // forwarded are the fields that say where a request came from. They are the gateway's to
@@ -71,11 +80,19 @@ const (
 	xForwardedPrefix
 	xRealIP
 	xRequestID
+	forwardedRFC  // Forwarded (RFC 7239), which passes if a trusted proxy has sent it
+	forwardedFake // a field that would be taken for one of those: many servers do not tell "_" from "-"
 )
 
 // forwardedField finds out which of them a name is.
 func forwardedField(name []byte) forwarded {
-	if len(name) < 9 || name[0]|0x20 != 'x' || name[1] != '-' {
+	if len(name) < 9 {
+		return notForwarded
+	}
+	if name[0]|0x20 != 'x' || name[1] != '-' && name[1] != '_' {
+		if len(name) == 9 && name[0]|0x20 == 'f' {
+			return when(name, "forwarded", forwardedRFC)
+		}
 		return notForwarded
 	}
 	switch len(name) {
@@ -105,7 +122,11 @@ func forwardedField(name []byte) forwarded {
 
 func when(name []byte, want string, f forwarded) forwarded {
 	for i := range len(want) {
-		if c := name[i]; c != want[i] && (c < 'A' || c > 'Z' || c|0x20 != want[i]) {
+		switch c := name[i]; {
+		case c == want[i] || c >= 'A' && c <= 'Z' && c|0x20 == want[i]:
+		case c == '_' && want[i] == '-':
+			f = forwardedFake
+		default:
 			return notForwarded
 		}
 	}
@@ -129,6 +150,10 @@ func (x *Exchange) appendFields(to []byte) []byte {
 		switch forwardedField(f.Name) {
 		case notForwarded:
 			to = f.AppendLine(to)
+		case forwardedRFC:
+			if x.Trusted {
+				to = f.AppendLine(to)
+			}
 		case xForwardedFor:
 			c.more = c.more || c.chain != nil
 			c.chain = f.Value

@@ -82,11 +82,16 @@ func (e *Endpoint) attemptH2(x *Exchange, t *http.Transport) error {
 		taken := sent.taken.Load()
 		if !taken || !soon(sent.closed) {
 			cancel()
+			slow := err == h1.ErrTimeout && sent.waiting.Load() //nolint:errorlint // it was set above
 			if !taken {
 				x.down.stopBody()
 			}
 			<-sent.closed
+			if slow {
+				err = &bodyError{err} // it is the client who has taken too long
+			}
 		}
+		sent.end()
 		if sent.err != nil && !x.proxied {
 			return sent.err
 		}
@@ -191,13 +196,20 @@ type sentBody struct {
 	mu     sync.Mutex
 	err    error       // why the client's side of it failed
 	taken  atomic.Bool // the client has sent all of it
+	// waiting says that the client is waited for.
+	waiting atomic.Bool
 }
 
 // Read implements io.Reader.
 func (b *sentBody) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.body == nil {
+		return 0, errEnded
+	}
+	b.waiting.Store(true)
 	n, err := b.body.Read(p)
+	b.waiting.Store(false)
 	b.timer.Reset(b.wait)
 	if b.body.Done() {
 		b.taken.Store(true)
@@ -206,6 +218,15 @@ func (b *sentBody) Read(p []byte) (int, error) {
 		b.err = &bodyError{err}
 	}
 	return n, err
+}
+
+var errEnded = errors.New("the exchange has ended")
+
+// end waits for a Read that is under way: the body is not the transport's any more.
+func (b *sentBody) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.body = nil
 }
 
 // Close implements io.Closer.

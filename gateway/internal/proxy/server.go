@@ -88,12 +88,27 @@ func (s *Server) serve(x *Exchange) {
 	x.Target.Path, x.Target.Query, x.Target.HasQuery = x.Request.Path, x.Request.Query, x.Request.HasQuery
 	s.options.Trusted.locate(x)
 	x.Request.Scheme = x.requestScheme()
+	if !isMethod(x.Request.Method) {
+		x.refuse(http.StatusBadRequest, "Bad request")
+		return
+	}
 	if x.Request.Method == http.MethodTrace || x.Request.Method == http.MethodConnect {
 		x.refuse(http.StatusMethodNotAllowed, "Method not allowed") // they would tell, or pass, too much
 		return
 	}
 	(*s.handler.Load()).Serve(x)
 	x.end()
+}
+
+// isMethod reports whether a method is one of those that nginx and so Kong take: in capital letters. Servers that do not tell
+// "delete" from "DELETE" would do what the routes for DELETE have not decided about.
+func isMethod(method string) bool {
+	for i := range len(method) {
+		if c := method[i]; (c < 'A' || c > 'Z') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return method != ""
 }
 
 // requestScheme is the client's: what a trusted proxy says, else that of the connection.
