@@ -91,6 +91,12 @@ func isHost(h []byte) bool {
 	return isEscaped(h)
 }
 
+// IsTarget reports whether s, which came otherwise than in a head of HTTP/1.1, can stand in a request line.
+func IsTarget(s string) bool { return is(s, classTarget) }
+
+// IsHost reports whether s, which came otherwise than in a head of HTTP/1.1, can stand in a Host field.
+func IsHost(s string) bool { return isHost([]byte(s)) }
+
 // isLiteral reports whether s can be an IPv6 address.
 func isLiteral(s []byte) bool {
 	for _, c := range s {
@@ -101,17 +107,20 @@ func isLiteral(s []byte) bool {
 	return bytes.IndexByte(s, ':') >= 0
 }
 
+// isPort reports whether s is a port, or empty. A number that is none is refused: one reader takes the host without it for the
+// host, another one all of it.
 func isPort(s []byte) bool {
-	if len(s) > 5 {
-		return false
-	}
+	n := 0
 	for _, c := range s {
-		if !isDigit(c) {
+		if !isDigit(c) || n > maxPort {
 			return false
 		}
+		n = n*10 + int(c-'0')
 	}
-	return true
+	return len(s) <= 5 && n <= maxPort
 }
+
+const maxPort = 1<<16 - 1
 
 // isEscaped reports whether each percent sign begins an escape.
 func isEscaped(s []byte) bool {

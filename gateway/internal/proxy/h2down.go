@@ -2,11 +2,14 @@ package proxy
 
 import (
 	"context"
+	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/perdure/perdure/gateway/internal/h1"
@@ -167,7 +170,11 @@ func (d *h2Down) serve(w http.ResponseWriter, r *http.Request) {
 	d.w, d.r = w, r
 	d.started, d.aborted, d.head = false, false, r.Method == http.MethodHead
 	d.take()
-	d.x.server.serve(&d.x)
+	if err := d.malformed(); err != nil {
+		d.refuse(err)
+	} else {
+		d.x.server.serve(&d.x)
+	}
 	d.watch(nil)
 	d.body.free()
 	aborted := d.aborted
@@ -176,6 +183,67 @@ func (d *h2Down) serve(w http.ResponseWriter, r *http.Request) {
 	if aborted {
 		panic(http.ErrAbortHandler) // resets the stream
 	}
+}
+
+// What net/http lets pass of what RFC 9113 forbids.
+var (
+	errH2Path   = &h1.ProtocolError{Status: http.StatusBadRequest, Reason: ":path with a character that is not allowed"}
+	errH2Form   = &h1.ProtocolError{Status: http.StatusBadRequest, Reason: ":path is not a path"}
+	errH2Host   = &h1.ProtocolError{Status: http.StatusBadRequest, Reason: ":authority is not a host with a port"}
+	errH2Hosts  = &h1.ProtocolError{Status: http.StatusBadRequest, Reason: "Host is another than :authority"}
+	errH2Length = &h1.ProtocolError{Status: http.StatusBadRequest, Reason: "the body is not as long as Content-Length says"}
+)
+
+// malformed returns what is wrong with a request. What came as a field of its own may hold a space, with which it would be a
+// request line of another meaning to an upstream by HTTP/1.1, or a host of which one reader takes another part than the next.
+func (d *h2Down) malformed() *h1.ProtocolError {
+	r := d.r
+	hosts := r.Header["Host"]
+	switch {
+	case r.Method == http.MethodConnect:
+		return nil // it has no path, and is refused anyway
+	case !h1.IsTarget(r.RequestURI):
+		return errH2Path
+	case !isPath(r.Method, d.x.Request.Path):
+		return errH2Form
+	case !h1.IsHost(r.Host):
+		return errH2Host
+	case len(hosts) > 1 || len(hosts) == 1 && !strings.EqualFold(hosts[0], r.Host): // section 8.3.1
+		return errH2Hosts
+	case r.ContentLength == 0: // section 8.1.1; net/http says so also if the stream has ended already
+		for _, length := range r.Header["Content-Length"] {
+			if strings.Trim(length, "0") != "" {
+				return errH2Length
+			}
+		}
+	}
+	return nil
+}
+
+// refuse answers a request that breaks the rules.
+func (d *h2Down) refuse(err *h1.ProtocolError) {
+	if refused := d.x.server.options.Refused; refused != nil {
+		refused(net.TCPAddrFromAddrPort(d.x.Peer), err)
+	}
+	d.x.refuse(err.Status, "Bad request")
+	d.x.end()
+}
+
+// declaredBody is a body with a Content-Length. What net/http says of one that does not keep it is turned into what it is: the
+// client's fault, of which it can be told.
+type declaredBody struct {
+	io.Reader
+	ctx  context.Context
+	left int64
+}
+
+// Read implements io.Reader.
+func (b *declaredBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if b.left -= int64(n); err != nil && err != io.EOF && b.left != 0 && b.ctx.Err() == nil && !errors.Is(err, http.ErrBodyReadAfterClose) {
+		err = errH2Length
+	}
+	return n, err
 }
 
 // take makes an exchange of the stream's request.
@@ -193,15 +261,25 @@ func (d *h2Down) take() {
 	d.fields.RemoveHopByHop()
 	d.fields.RemoveHost()
 	d.body, d.watching = newReaderBody(r.Body), new(watching)
+	if r.ContentLength > 0 {
+		d.body.r = &declaredBody{r.Body, r.Context(), r.ContentLength}
+	}
 	q := &x.Request
 	q.Method, q.Host, q.Path, q.Query = r.Method, r.Host, r.URL.EscapedPath(), r.URL.RawQuery
 	q.HasQuery = r.URL.RawQuery != "" || r.URL.ForceQuery
 	if path, query, ok := cutQuery(r.RequestURI); ok { // as it was sent
 		q.Path, q.Query, q.HasQuery = path, query, len(path) != len(r.RequestURI)
+	} else if r.RequestURI == "*" {
+		q.Path = r.RequestURI
 	}
 	q.Major, q.Minor = 2, 0
 	q.Fields, q.Length, q.Body = &d.fields, r.ContentLength, d.body
 	d.body.ended = func(trailers *h1.Fields) { addTrailers(trailers, r.Trailer) }
+}
+
+// isPath reports whether a path is one that a request line may have.
+func isPath(method, path string) bool {
+	return path != "" && path[0] == '/' || path == "*" && method == http.MethodOptions
 }
 
 // cutQuery splits a request-target in origin form.
