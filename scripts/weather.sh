@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
-# Starts the weather example with a private PostgreSQL cluster. Every right that the
-# example has is given here, one command each; docs/guides/databases.md goes through them.
+# Starts the weather example with a private PostgreSQL cluster, behind its gateway. Every right
+# that the example has is given here, one command each; docs/guides/databases.md and
+# docs/guides/gateway-kubernetes.md go through them.
 # WEATHER_POSTGRES is the folder of the cluster, PERDURE_DATA that of the app.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 export PERDURE_DATA=${PERDURE_DATA:-weather-data}
-listen=${PERDURE_LISTEN:-localhost:8082}
+listen=${PERDURE_LISTEN:-localhost:8084}
+gateway=${WEATHER_GATEWAY:-localhost:8082}
 cluster=$(realpath -m "${WEATHER_POSTGRES:-$PERDURE_DATA-postgres}")
 
 # The cluster is stopped with the app, so each folder has one of both.
 mkdir -p "$(dirname "$PERDURE_DATA")"
 exec 9>"$PERDURE_DATA.lock"
 if ! flock --nonblock 9; then
-	echo "weather: it runs already with the data folder $PERDURE_DATA: stop that, or set PERDURE_DATA, PERDURE_LISTEN and WEATHER_POSTGRES_PORT" >&2
+	echo "weather: it runs already with the data folder $PERDURE_DATA: stop that, or set PERDURE_DATA, PERDURE_LISTEN, WEATHER_GATEWAY and WEATHER_POSTGRES_PORT" >&2
 	exit 1
 fi
 
@@ -64,5 +66,36 @@ if ! bin/perdure db grants --server main 2>/dev/null | grep -q '\bweather\b.*\bw
 	say db trust main --apply --folder "$cluster/data"
 	say db grant self --writer --database weather
 fi
-echo "weather: http://$listen/weatherforecast (Ctrl-C stops it)"
+
+# The gateway is told by what key tokens are verified, and reads it again. Once another key signs, this has to be done again.
+say keys export --format kubernetes --consumer weather-clients --file "$PERDURE_DATA/manifests/weather-clients.yaml"
+bin/perdure gateway reload >/dev/null
+
+# A program that may read the weather; what it gets tokens by is in a file that only you can read.
+client=$PERDURE_DATA/weather-reader
+if [ ! -s "$client" ]; then
+	if bin/perdure apps show weather-reader >/dev/null 2>&1; then
+		made=$(say apps rotate-secret weather-reader --json)
+	else
+		made=$(say apps create weather-reader --type non_interactive --json)
+	fi
+	head -1 <<<"$made"
+	field() { sed -n "s/^ *\"$1\": \"\([^\"]*\)\".*/\1/p" <<<"$made" | head -1; }
+	(umask 077; printf 'grant_type=client_credentials&client_id=%s&client_secret=%s&audience=https://weather.example.com' \
+		"$(field client_id)" "$(field client_secret)" >"$client")
+	say grants set weather-reader Weather read:weather
+fi
+
+cat <<END
+weather: http://$gateway/weatherforecast (Ctrl-C stops it)
+
+In another terminal, in $PWD, as a program with the permission read:weather:
+
+  TOKEN=\$(curl -s http://$listen/oauth/token -d @$client | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
+  for i in 1 2 3 4 5 6; do
+    curl -s -o /dev/null -w '%{http_code}\n' -H "Authorization: Bearer \$TOKEN" http://$gateway/weatherforecast/secure
+  done
+  bin/perdure --data $PERDURE_DATA gateway explain -H "Authorization: Bearer \$TOKEN" 'GET http://$gateway/weatherforecast/secure'
+
+END
 wait "$WEATHER_PID"

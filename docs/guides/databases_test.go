@@ -265,7 +265,8 @@ func TestDatabasesGuideConsole(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.env = append(s.env, "PERDURE_DATA="+filepath.Join(s.dir, "weather-data"), "cluster="+cluster.Socket, "admin="+cluster.Admin("postgres"),
-		fmt.Sprintf("WEATHER_DATABASE=host=localhost port=%d dbname=weather", cluster.Port))
+		fmt.Sprintf("WEATHER_DATABASE=host=localhost port=%d dbname=weather", cluster.Port),
+		"WEATHER_GATEWAY=localhost:0", "WEATHER_MANIFESTS="+filepath.Join(root, "examples/weather/manifests"))
 
 	page, err := os.ReadFile("databases.md")
 	if err != nil {

@@ -7,8 +7,11 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// days is how far the forecast looks.
-const days = 5
+// How far the forecast looks, in days: for everybody, and for those who have the permission to read more.
+const (
+	days       = 5
+	daysSecure = 10
+)
 
 // Forecast is the weather of a day.
 type Forecast struct {
@@ -38,19 +41,22 @@ FROM coming, LATERAL (
 ) AS c
 ORDER BY date`
 
-func (w *weather) forecast(ctx context.Context, _ *struct{}) (*forecasts, error) {
-	if err := w.usable(); err != nil {
-		return nil, err
+// forecast answers with the next days.
+func (w *weather) forecast(days int) func(context.Context, *struct{}) (*forecasts, error) {
+	return func(ctx context.Context, _ *struct{}) (*forecasts, error) {
+		if err := w.usable(); err != nil {
+			return nil, err
+		}
+		rows, err := w.pool.Query(ctx, forecastQuery, time.Now(), days)
+		if err != nil {
+			return nil, err
+		}
+		all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (f Forecast, err error) {
+			var date time.Time
+			err = row.Scan(&date, &f.Summary, &f.TemperatureC)
+			f.Date, f.TemperatureF = date.Format(time.DateOnly), 32+f.TemperatureC*9/5
+			return f, err
+		})
+		return &forecasts{all}, err
 	}
-	rows, err := w.pool.Query(ctx, forecastQuery, time.Now(), days)
-	if err != nil {
-		return nil, err
-	}
-	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (f Forecast, err error) {
-		var date time.Time
-		err = row.Scan(&date, &f.Summary, &f.TemperatureC)
-		f.Date, f.TemperatureF = date.Format(time.DateOnly), 32+f.TemperatureC*9/5
-		return f, err
-	})
-	return &forecasts{all}, err
 }

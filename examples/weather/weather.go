@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/auth"
 	"github.com/perdure/perdure/pgidentity"
 )
 
@@ -46,8 +47,14 @@ func newWeather(c perdure.Config, database, login string) (*weather, error) {
 		return nil, err
 	}
 	w.app.Add(
-		perdure.HTTP("GET /weatherforecast", w.forecast, perdure.Summary("The next five days")),
-		perdure.HTTP("POST /observations", w.observe, perdure.Summary("Report what a station has measured")),
+		perdure.HTTP("GET /weatherforecast", w.forecast(days), perdure.Summary("The next five days"),
+			perdure.Require(auth.Anonymous())),
+		perdure.HTTP("GET /weatherforecast/secure", w.forecast(daysSecure), perdure.Summary("The next ten days"),
+			perdure.Require(auth.Permission("read:weather"))),
+		perdure.HTTP("POST /weatherforecast/secure/observations", w.report, perdure.Summary("Report what was measured"),
+			perdure.Require(auth.Permission("write:weather"))),
+		perdure.HTTP("POST /observations", w.observe, perdure.Summary("Report what a station has measured"),
+			perdure.Require(auth.Anonymous())), // it looks at the key of the stations
 	)
 	return w, nil
 }

@@ -7,33 +7,51 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/perdure/perdure/internal/clock"
 	"github.com/perdure/perdure/internal/control"
 	"github.com/perdure/perdure/internal/pgtest"
 	"github.com/perdure/perdure/pgidentity/authority"
 	"github.com/perdure/perdure/vault"
 )
 
-// TestWeather goes the way of scripts/weather.sh: a database server that knows the app by its certificate alone.
+// TestWeather goes the way of scripts/weather.sh: a database server that knows the app by its certificate alone, and a gateway that
+// knows the key that signs tokens.
 func TestWeather(t *testing.T) {
 	cluster := pgtest.Start(t)
 	cluster.Exec(t, "postgres", "CREATE DATABASE weather")
 	c := config
-	c.Data, c.Listen, c.Logger = filepath.Join(t.TempDir(), "data"), "localhost:0", slog.New(slog.DiscardHandler)
+	dir := t.TempDir()
+	c.Data, c.Listen, c.Logger = filepath.Join(dir, "weather-data"), "localhost:0", slog.New(slog.DiscardHandler)
+	c.Gateway = gatewayConfig(c.Data, filepath.Join(dir, manifests), "localhost:0")
+	c.Gateway.AccessLog = filepath.Join(dir, "access.log")
+	for _, name := range []string{"manifests", "manifests-oidc"} { // the guide changes them
+		if err := os.CopyFS(filepath.Join(dir, "examples/weather", name), os.DirFS(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.MkdirAll(written(c.Data), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	w, err := newWeather(c, fmt.Sprintf("host=localhost port=%d dbname=weather", cluster.Port), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.app.Start(t.Context()); err != nil {
+	// The limit begins anew with a minute: it must not while six requests are sent.
+	now := clock.NewManual(time.Now())
+	if err := w.app.Start(clock.With(t.Context(), now)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.pool.Close(); _ = w.app.Stop(context.Background()) })
-	base := "http://" + w.app.Addr().String()
+	plain, _ := w.app.GatewayAddr()
+	base := "http://" + plain
 
 	if status, body := send(t, "GET", base+"/weatherforecast", "", ""); status != http.StatusServiceUnavailable {
 		t.Errorf("before the database is there: %d %s", status, body)
@@ -97,6 +115,19 @@ func TestWeather(t *testing.T) {
 		t.Errorf("after a hot day was reported: %s, %v", body, err)
 	}
 
+	_, port, err := net.SplitHostPort(w.app.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &front{
+		t: t, w: w, clock: now, operator: operator, base: base, issuer: "http://localhost:" + port + "/", dir: dir, log: c.Gateway.AccessLog,
+	}
+	f.tools()
+	f.run("perdure keys export --format kubernetes --consumer weather-clients --file weather-data/manifests/weather-clients.yaml")
+	f.reload()
+	f.test()
+	f.guide("../../docs/guides/gateway-kubernetes.md")
+
 	// What a thief of the app's role could do, and no more.
 	for _, statement := range []string{"DROP TABLE climate", "CREATE TABLE mine (n int)", "ALTER TABLE observations ADD n int"} {
 		if _, err := w.pool.Exec(t.Context(), statement); err == nil || !strings.Contains(err.Error(), "42501") {
@@ -114,6 +145,12 @@ func TestWeather(t *testing.T) {
 			t.Errorf("pg_hba.conf lets in by %q", method)
 		}
 	}
+
+	f.rotate()
+	if err := w.app.Stop(context.Background()); err != nil {
+		t.Error(err)
+	}
+	f.logged()
 }
 
 // send sends a request.
