@@ -53,6 +53,7 @@ func NewAuthentication(s Setup) Authentication {
 // anonymous consumer otherwise.
 func (a *Authentication) Authenticate(x *proxy.Exchange, find func(*proxy.Exchange) *Refusal) {
 	if !a.preflight && x.Request.Method == http.MethodOptions {
+		Disclaim(x)
 		x.Note(a.name, "preflight requests are let through")
 		return
 	}
@@ -110,6 +111,13 @@ func SetConsumer(x *proxy.Exchange, c *entity.Consumer, credential any, identifi
 	}
 }
 
+// Disclaim removes what a client says of itself in the fields that say who is asking, unless it is known who is.
+func Disclaim(x *proxy.Exchange) {
+	if x.Consumer == nil && x.Credential == nil {
+		x.Request.Fields.DeleteFunc(isIdentity)
+	}
+}
+
 func add(x *proxy.Exchange, name, value string) {
 	if value != "" {
 		x.Request.Fields.Add(name, value)
@@ -126,23 +134,35 @@ func isIdentity(name, _ []byte) bool {
 		return false
 	}
 	for _, known := range identity {
-		if len(known) == len(name) && same(name, known) {
+		if SameField(name, known) {
 			return true
 		}
 	}
 	return false
 }
 
-func same(name []byte, known string) bool {
+// SameField reports whether the name of a field would be taken for another: in letters of another size, or with "_" for "-",
+// which many servers do not tell apart.
+func SameField(name []byte, known string) bool {
+	if len(name) != len(known) {
+		return false
+	}
 	for i, c := range name {
-		if c == '_' {
-			c = '-'
-		}
-		if c|0x20 != known[i]|0x20 {
+		if c != known[i] && alike(c) != alike(known[i]) {
 			return false
 		}
 	}
 	return true
+}
+
+func alike(c byte) byte {
+	switch {
+	case c == '_':
+		return '-'
+	case c >= 'A' && c <= 'Z':
+		return c | 0x20
+	}
+	return c
 }
 
 // Consumer returns who is asking, nil if it is not known.

@@ -48,25 +48,34 @@ func RemoveQuery(query, name string) string {
 }
 
 // Cookie returns the value of the first cookie of that name, nil if there is none.
-func Cookie(fields *h1.Fields, name string) []byte {
-	for i := range fields.Len() {
-		f := fields.At(i)
-		if len(f.Name) != len("cookie") || !strings.EqualFold(string(f.Name), "cookie") {
-			continue
-		}
-		for rest := f.Value; len(rest) > 0; {
-			var pair []byte
-			pair, rest = cut(rest, ';')
-			for len(pair) > 0 && pair[0] == ' ' {
-				pair = pair[1:]
+func Cookie(fields *h1.Fields, name string) (value []byte) {
+	for value = range Cookies(fields, name) {
+		break
+	}
+	return value
+}
+
+// Cookies yields the values of all cookies of that name.
+func Cookies(fields *h1.Fields, name string) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for i := range fields.Len() {
+			f := fields.At(i)
+			if len(f.Name) != len("cookie") || !strings.EqualFold(string(f.Name), "cookie") {
+				continue
 			}
-			key, value := cut(pair, '=')
-			if string(key) == name {
-				return value
+			for rest := f.Value; len(rest) > 0; {
+				var pair []byte
+				pair, rest = cut(rest, ';')
+				for len(pair) > 0 && (pair[0] == ' ' || pair[0] == '\t') {
+					pair = pair[1:]
+				}
+				key, value := cut(pair, '=')
+				if string(key) == name && !yield(value) {
+					return
+				}
 			}
 		}
 	}
-	return nil
 }
 
 func cut(s []byte, at byte) (before, after []byte) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/perdure/perdure/gateway/internal/plugin"
 	"github.com/perdure/perdure/gateway/internal/proxy"
@@ -113,11 +114,24 @@ func (p *instance) retrieve(x *proxy.Exchange) (raw []byte, several bool) {
 		}
 	}
 	for _, name := range p.cookies {
-		take(plugin.Cookie(x.Request.Fields, name))
+		for value := range plugin.Cookies(x.Request.Fields, name) {
+			take(value)
+		}
 	}
 	for _, name := range p.headers {
-		if value := x.Request.Fields.Peek(name); value != nil {
-			take(bearer(value))
+		// The first value counts, as in Kong. Another token behind it, which nobody would have verified, may be the one that an
+		// upstream reads.
+		fields := x.Request.Fields
+		first := true
+		for i := range fields.Len() {
+			f := fields.At(i)
+			if len(f.Name) != len(name) || !strings.EqualFold(string(f.Name), name) {
+				continue
+			}
+			if token := bearer(f.Value); first || raw != nil {
+				take(token)
+			}
+			first = false
 		}
 	}
 	return raw, several

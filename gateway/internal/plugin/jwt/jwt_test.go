@@ -138,9 +138,8 @@ func TestTokenSources(t *testing.T) {
 	accepted(t, g.Do("GET /", "X-Token: Bearer "+good))
 	// The same token several times is one token.
 	accepted(t, g.Do("GET /?jwt="+good+"&jwt="+good, bearer(good), "Cookie: session="+good))
-	// Of a header that is there twice the first value counts.
-	accepted(t, g.Do("GET /", bearer(good), bearer(other)))
 	several := message("Multiple tokens provided")
+	refused(t, g.Do("GET /", bearer(good), bearer(other)), invalid, several) // in Kong the first one counts
 	refused(t, g.Do("GET /?jwt="+other, bearer(good)), invalid, several)
 	refused(t, g.Do("GET /?jwt="+other+"&jwt="+good), invalid, several)
 	refused(t, newGateway(t, "realm: here", "").Do("GET /?jwt=a&jwt=b"), `Bearer realm="here", error="invalid_token"`, several)

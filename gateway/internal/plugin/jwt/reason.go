@@ -42,23 +42,36 @@ func (p *instance) found(x *proxy.Exchange) string {
 		for range plugin.QueryValues(x.Request.Query, name) {
 			n++
 		}
-		if n == 1 {
-			places = append(places, "the query's "+name)
-		} else if n > 1 {
-			places = append(places, fmt.Sprintf("the query's %s (%d times)", name, n))
-		}
+		places = appendTimes(places, "the query's "+name, n)
 	}
 	for _, name := range p.cookies {
-		if plugin.Cookie(x.Request.Fields, name) != nil {
-			places = append(places, "the cookie "+name)
+		n := 0
+		for range plugin.Cookies(x.Request.Fields, name) {
+			n++
 		}
+		places = appendTimes(places, "the cookie "+name, n)
 	}
 	for _, name := range p.headers {
-		if bearer(x.Request.Fields.Peek(name)) != nil {
-			places = append(places, "the header "+name)
+		n := 0
+		for _, value := range x.Request.Fields.Values(name) {
+			if bearer([]byte(value)) != nil {
+				n++
+			}
 		}
+		places = appendTimes(places, "the header "+name, n)
 	}
 	return "there are several different tokens, in " + strings.Join(places, ", ")
+}
+
+// appendTimes appends a place, and how many there are.
+func appendTimes(places []string, place string, n int) []string {
+	switch n {
+	case 0:
+		return places
+	case 1:
+		return append(places, place)
+	}
+	return append(places, fmt.Sprintf("%s (%d times)", place, n))
 }
 
 // unreadable says what is sent instead of a token.

@@ -131,7 +131,22 @@ func (c *credential) CredentialID() string { return c.principal.ID() }
 func (c *credential) Groups() []string { return c.groups }
 
 // Access implements proxy.Access.
-func (p *instance) Access(x *proxy.Exchange) { p.auth.Authenticate(x, p.find) }
+func (p *instance) Access(x *proxy.Exchange) {
+	if len(p.names) > 0 { // what the client says under these names is not what a token says
+		x.Request.Fields.DeleteFunc(p.isClaim)
+	}
+	p.auth.Authenticate(x, p.find)
+}
+
+// isClaim reports whether a field would be taken for one that tells the upstream of a claim. Where the token is, is another matter.
+func (p *instance) isClaim(field, _ []byte) bool {
+	for _, name := range p.names {
+		if plugin.SameField(field, name) && !plugin.SameField(field, "Authorization") {
+			return true
+		}
+	}
+	return false
+}
 
 func (p *instance) refuse(status int, message, challenge, reason string) *plugin.Refusal {
 	if challenge != "" {

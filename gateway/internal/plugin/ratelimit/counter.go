@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"crypto/sha256"
 	"hash/maphash"
 	"net/netip"
 	"sync"
@@ -23,6 +24,8 @@ const (
 	// maxCounters bounds the counters of an instance: 100 bytes and the identifier each. Beyond, those that
 	// count for the past are forgotten, or else any.
 	maxCounters = 1 << 18
+	// maxName bounds the identifiers that are kept, in bytes. Of longer ones, which somebody may make up, it is the digest.
+	maxName = 64
 )
 
 // counters are those of an instance, by who is counted. They are kept over reloads.
@@ -54,6 +57,10 @@ func newCountersOf(most int) *counters {
 // takeNamed counts a request of somebody with a name, unless a limit is used up. The name is copied if it is new.
 // A dry run counts for nothing.
 func (c *counters) takeNamed(name []byte, limits *[numPeriods]float64, w *windows, dry bool) usage {
+	if len(name) > maxName {
+		digest := sha256.Sum256(name)
+		return c.takeNamed(digest[:], limits, w, dry)
+	}
 	s := &c.shards[maphash.Bytes(c.seed, name)%shards]
 	s.Lock()
 	defer s.Unlock()
