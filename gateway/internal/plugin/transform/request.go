@@ -62,7 +62,7 @@ func (p *request) Access(x *proxy.Exchange) {
 		if !strings.HasPrefix(path, "/") {
 			path = "/" + path
 		}
-		x.Target.Path = router.Escape(router.Normalize(path))
+		x.Target.Path = router.Escape(router.Normalize(withoutDots(path)))
 		x.Note("request-transformer", "the upstream is asked for "+x.Target.Path)
 	}
 	if p.host != nil {
@@ -76,6 +76,21 @@ func (p *request) Access(x *proxy.Exchange) {
 	if p.changesParams {
 		p.params.query(x)
 	}
+}
+
+// withoutDots leaves dot segments out, instead of following them: out of "/files/$(query_params.name)" nobody gets by "../secrets".
+func withoutDots(path string) string {
+	if !strings.Contains(path, ".") && !strings.Contains(strings.ToLower(path), "%2e") {
+		return path
+	}
+	segments := strings.Split(path, "/")
+	return strings.Join(slices.DeleteFunc(segments, func(segment string) bool {
+		if len(segment) > len("%2e%2e") {
+			return false
+		}
+		decoded := strings.ReplaceAll(strings.ToLower(segment), "%2e", ".")
+		return decoded == "." || decoded == ".."
+	}), "/")
 }
 
 // isAuthority reports whether a text has characters of a host and a port alone.

@@ -77,7 +77,12 @@ func TestQueryPathAndHost(t *testing.T) {
 		{"add: {headers: ['x:y']}", "/?a=%zz&b", "/?a=%zz&b"},
 		{"replace: {uri: /people/$(uri_captures.id)}", "/users/42/posts?a=1", "/people/42?a=1"},
 		{"replace: {uri: '$(uri_captures[1])'}", "/users/42/posts", "/42"},
-		{"replace: {uri: '/files/$(query_params.f)'}", "/?f=../../etc%3fx%23y%20z", "/etc%3Fx%23y%20z?f=../../etc%3fx%23y%20z"},
+		{"replace: {uri: '/files/$(query_params.f)'}", "/?f=../../etc%3fx%23y%20z", "/files/etc%3Fx%23y%20z?f=../../etc%3fx%23y%20z"},
+		{"replace: {uri: '/files/$(query_params.f)/end'}", "/?f=..", "/files/end?f=.."},
+		{"replace: {uri: '/files/.$(query_params.f)/end'}", "/?f=.", "/files/end?f=."},
+		{"replace: {uri: '/files/$(query_params.f)'}", "/?f=a/%252e%252e/%252E./b%2f..%5c..", "/files/a/b/..%5C..?f=a/%252e%252e/%252E./b%2f..%5c.."},
+		{"replace: {uri: '/files/$(query_params.f)'}", "/?f=//evil.test/", "/files/evil.test/?f=//evil.test/"},
+		{"replace: {uri: '$(query_params.f)'}", "/?f=//evil.test", "/evil.test?f=//evil.test"},
 	} {
 		g := plugintest.New(t, registry(), config("request-transformer", tt.settings))
 		r := g.Do("GET " + tt.request)

@@ -1,0 +1,231 @@
+package proxy_test
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/perdure/perdure/gateway/internal/h1"
+	"github.com/perdure/perdure/gateway/internal/proxy"
+)
+
+// rawH2 sends a request of HTTP/2 whose fields net/http's client would not, and returns the status.
+func rawH2(t *testing.T, address string, pseudo [][2]string) string {
+	t.Helper()
+	nc, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := nc.Write([]byte(http2.ClientPreface)); err != nil {
+		t.Fatal(err)
+	}
+	f := http2.NewFramer(nc, nc)
+	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	var block bytes.Buffer
+	e := hpack.NewEncoder(&block)
+	for _, p := range pseudo {
+		_ = e.WriteField(hpack.HeaderField{Name: p[0], Value: p[1]})
+	}
+	if err := f.WriteSettings(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndStream: true, EndHeaders: true}); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		frame, err := f.ReadFrame()
+		if err != nil {
+			return "closed"
+		}
+		switch frame := frame.(type) {
+		case *http2.MetaHeadersFrame:
+			return frame.PseudoValue("status")
+		case *http2.RSTStreamFrame, *http2.GoAwayFrame:
+			return "reset"
+		}
+	}
+}
+
+// What net/http takes for an authority or a path in HTTP/2 is more than HTTP/1.1 has a place for.
+func TestHTTP2Targets(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t, answering(hello))
+	g := newGateway(t, proxy.Options{}, nil)
+	g.to(t, proxy.EndpointOptions{Address: u.address()}, func(c *proxy.Chain) {
+		c.Access = []proxy.Access{access(func(x *proxy.Exchange) { x.Target.Host = x.Request.Host })}
+	})
+	for _, tt := range []struct{ method, authority, path, want string }{
+		{"GET", "example.com:80", "/a", "200"},
+		{"GET", "", "/a", "200"},
+		{"OPTIONS", "example.com", "*", "200"},
+		{"GET", "user@example.com", "/a", "400"},
+		{"GET", "example.com/secure", "/a", "400"},
+		{"GET", "example.com x", "/a", "400"},
+		{"GET", "a.test, b.test", "/a", "400"},
+		{"GET", "example.com:99999", "/a", "400"},
+		{"GET", "example.com", "mailto:a", "400"},
+		{"GET", "example.com", "*", "400"},
+	} {
+		got := rawH2(t, g.address, [][2]string{{":method", tt.method}, {":scheme", "http"}, {":authority", tt.authority}, {":path", tt.path}})
+		if got != tt.want && !(tt.want == "400" && got == "reset") {
+			t.Errorf("%s %q %q: answered %s, want %s", tt.method, tt.authority, tt.path, got, tt.want)
+		}
+	}
+	if got := u.received(); strings.Contains(got, "user@") || strings.Contains(got, "secure") || strings.Contains(got, "GET  ") {
+		t.Errorf("the upstream was sent %q", got)
+	}
+}
+
+// access is a function that is an Access.
+type access func(x *proxy.Exchange)
+
+// Access implements proxy.Access.
+func (f access) Access(x *proxy.Exchange) { f(x) }
+
+// Servers that do not tell "post" from "POST" would find something else than the router.
+func TestMethodsInSmallLetters(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t, answering(hello))
+	g := newGateway(t, proxy.Options{}, nil)
+	g.to(t, proxy.EndpointOptions{Address: u.address()}, nil)
+	for method, want := range map[string]int{"GET": 200, "PROPFIND": 200, "M-SEARCH": 200, "post": 400, "Delete": 400, "dELETE": 400, "options": 400, "G!": 400} {
+		c := g.dial(t)
+		c.send(lines(method+" / HTTP/1.1", "Host: a.test"))
+		if r, _ := c.response(http.MethodGet); r.StatusCode != want {
+			t.Errorf("%s: answered %d, want %d", method, r.StatusCode, want)
+		}
+	}
+}
+
+// Many servers do not tell "_" from "-" in the names of fields, and some read Forwarded instead.
+func TestForwardingFieldsOfOthers(t *testing.T) {
+	t.Parallel()
+	fields := []string{"X_Forwarded_For: 6.6.6.6", "X-Forwarded_Proto: evil", "x_real_ip: 6.6.6.6", "X_Forwarded-Host: evil", "Forwarded: for=6.6.6.6;host=evil"}
+	for _, trusted := range []proxy.TrustedProxies{nil, {netip.MustParsePrefix("127.0.0.0/8")}} {
+		u := newUpstream(t, answering(hello))
+		g := newGateway(t, proxy.Options{Trusted: trusted}, nil)
+		g.to(t, proxy.EndpointOptions{Address: u.address()}, nil)
+		c := g.dial(t)
+		c.send(lines(append([]string{"GET / HTTP/1.1", "Host: a.test"}, fields...)...))
+		c.response(http.MethodGet)
+		got := u.received()
+		if strings.Contains(got, "_") || strings.Contains(got, "\r\nForwarded:") != (trusted != nil) {
+			t.Errorf("with trusted proxies %v the upstream was sent %q", trusted, got)
+		}
+	}
+}
+
+// Some proxies write the port beside the address: without it the proxy itself would be the client.
+func TestForwardedWithPorts(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]string{
+		"6.6.6.6, 203.0.113.7:4711": "203.0.113.7", "[2001:db8::1]:4711": "2001:db8::1", "[2001:db8::1]": "2001:db8::1", "203.0.113.7": "203.0.113.7",
+		"6.6.6.6, unknown": "127.0.0.1", "[": "127.0.0.1", "1.2.3.4:": "127.0.0.1",
+	} {
+		g := newGateway(t, proxy.Options{Trusted: proxy.TrustedProxies{netip.MustParsePrefix("127.0.0.0/8")}}, nil)
+		g.Swap(proxy.HandlerFunc(func(x *proxy.Exchange) {
+			x.Answer(200, "text/plain", []byte(x.Client.String()))
+			(&proxy.Chain{}).Serve(x)
+		}))
+		c := g.dial(t)
+		c.send(lines("GET / HTTP/1.1", "Host: a.test", "X-Forwarded-For: "+value))
+		if _, body := c.response(http.MethodGet); body != want {
+			t.Errorf("X-Forwarded-For: %s: the client is %s, want %s", value, body, want)
+		}
+	}
+}
+
+// faults remembers what endpoints are blamed for.
+type faults struct {
+	*proxy.Endpoint
+	told chan proxy.Fault
+}
+
+// Done implements proxy.Balancer.
+func (f faults) Done(_ *proxy.Exchange, _ *proxy.Endpoint, err error) { f.told <- proxy.FaultOf(err) }
+
+// A client that stops in the middle of its body is not the upstream's fault: health checks would take it away from everybody.
+func TestSlowUploadIsNoFaultOfTheUpstream(t *testing.T) {
+	t.Parallel()
+	config, pool := certificate(t)
+	for _, out := range []string{"h1", "h2"} {
+		for _, in := range []string{"h1", "h2"} {
+			t.Run(in+" to "+out, func(t *testing.T) {
+				t.Parallel()
+				o := proxy.EndpointOptions{Read: 300 * time.Millisecond}
+				if out == "h2" {
+					o.HTTP2 = true
+					o.Address, _ = h2Upstream(t, false, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = bufio.NewReader(r.Body).ReadString(0) }))
+				} else {
+					o.Address = newUpstream(t, answering(hello)).address()
+				}
+				var c *tls.Config
+				if in == "h2" {
+					c = config
+				}
+				g := newGateway(t, proxy.Options{Timeouts: h1.Timeouts{Body: 10 * time.Second}}, c)
+				o.Sweeper = g.Sweeper()
+				e := proxy.NewEndpoint(o)
+				t.Cleanup(e.Close)
+				f := faults{e, make(chan proxy.Fault, 10)}
+				g.Swap(&proxy.Chain{Balancer: f})
+				ended := make(chan struct{})
+				t.Cleanup(func() { <-ended })
+				body := &stalled{ended: make(chan struct{})}
+				t.Cleanup(func() { close(body.ended) })
+				client := &http.Client{Timeout: 10 * time.Second}
+				url := "http://" + g.address + "/"
+				if in == "h2" {
+					client, url = h2Client(t, pool), "https://"+g.address+"/"
+				}
+				go func() {
+					defer close(ended)
+					defer client.CloseIdleConnections()
+					r, err := http.NewRequest(http.MethodPost, url, body)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					r.ContentLength = 100
+					answer, err := client.Do(r)
+					if err == nil {
+						if answer.StatusCode == http.StatusGatewayTimeout {
+							t.Errorf("answered %d", answer.StatusCode)
+						}
+						_ = answer.Body.Close()
+					}
+				}()
+				if got := <-f.told; got != proxy.NoFault {
+					t.Errorf("the endpoint is blamed: %d", got)
+				}
+			})
+		}
+	}
+}
+
+// stalled is a body that stops after its beginning.
+type stalled struct {
+	begun bool
+	ended chan struct{}
+}
+
+// Read implements io.Reader.
+func (s *stalled) Read(p []byte) (int, error) {
+	if !s.begun {
+		s.begun = true
+		return copy(p, "begin"), nil
+	}
+	<-s.ended
+	return 0, net.ErrClosed
+}
