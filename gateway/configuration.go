@@ -118,6 +118,8 @@ func (c *configuration) Serve(x *proxy.Exchange) {
 		return
 	}
 	x.Route = m.Route
+	// Kong passes what a client says of itself where no plugin asks; behind the same name there may be a server that believes it.
+	plugin.Disclaim(x)
 	service := m.Route.Service.To
 	if service != nil {
 		x.Service = service

@@ -1,0 +1,58 @@
+package gateway_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/perdure/perdure/gateway"
+)
+
+// What a client says of itself gets to no upstream, which may be that of a route with a plugin that says who is asking as well. A
+// trusted proxy passes what clients send.
+func TestIdentityIsNotTheClients(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var seen http.Header
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen = r.Header.Clone()
+	}))
+	t.Cleanup(upstream.Close)
+	declaration := `
+_format_version: "3.0"
+services:
+- name: it
+  url: ` + upstream.URL + `
+  routes:
+  - name: open
+    paths: [/open]
+  - name: groups
+    paths: [/groups]
+    plugins: [{name: cors}]
+`
+	forged := []string{"X-Consumer-Username: root", "x_consumer_custom_id: 1", "X-Consumer-Groups: admins", "X-Anonymous-Consumer: true", "X-CREDENTIAL-IDENTIFIER: 1"}
+	for _, trusted := range []bool{false, true} {
+		g := start(t, declaration, func(o *gateway.Options) {
+			if trusted {
+				o.TrustedProxies = []string{"127.0.0.0/8"}
+			}
+		})
+		for _, path := range []string{"/open", "/groups"} {
+			if status, _, body := g.get(path, forged...); status != http.StatusOK {
+				t.Fatalf("answered %d %s", status, body)
+			}
+			mu.Lock()
+			for _, field := range forged {
+				name, _, _ := strings.Cut(field, ": ")
+				if seen.Values(name) != nil {
+					t.Errorf("trusted %t, %s: the upstream was sent %s", trusted, path, name)
+				}
+			}
+			mu.Unlock()
+		}
+	}
+}
