@@ -201,6 +201,41 @@ func (g *gatewayPage) start(files []string) string {
 	}
 }
 
+// askGateway is the program "ask" of the scripts: it asks the gateway that has said in run.log where it is for a path, with the header
+// fields that are given, and prints the status and the body.
+func askGateway() {
+	log, err := os.ReadFile("run.log")
+	if err == nil {
+		err = ask(string(log), os.Args[1], os.Args[2:])
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func ask(log, path string, fields []string) error {
+	m := ready.FindStringSubmatch(log)
+	if m == nil {
+		return errors.New("the gateway has not said where it is")
+	}
+	req, err := http.NewRequest(http.MethodGet, "http://"+m[1]+path, nil)
+	if err != nil {
+		return err
+	}
+	for _, f := range fields {
+		name, value, _ := strings.Cut(f, ": ")
+		req.Header.Set(name, value)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	body, err := io.ReadAll(res.Body)
+	fmt.Println(res.StatusCode, string(body))
+	return errors.Join(err, res.Body.Close())
+}
+
 var curlArguments = regexp.MustCompile(`"[^"]*"|'[^']*'|\S+`)
 
 // curl does what the pages use of curl. Cookies are kept from one command to the next with -b and -c.

@@ -35,6 +35,7 @@ func TestMain(m *testing.M) {
 		"chained": chained,
 		"signin":  signIn,
 		"query":   query,
+		"ask":     askGateway,
 	})
 }
 
