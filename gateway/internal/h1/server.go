@@ -42,6 +42,7 @@ type Server struct {
 	mu      sync.Mutex
 	conns   map[*ServerConn]struct{}
 	stopped chan struct{} // closed when draining and no connection is left
+	ended   bool          // stopped is closed; a connection may still come, of which the handshake has taken its time
 }
 
 func (s *Server) init() {
@@ -80,7 +81,15 @@ func (s *Server) forget(c *ServerConn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
-	if s.draining.Load() && len(s.conns) == 0 {
+	if s.draining.Load() {
+		s.stopIfDone()
+	}
+}
+
+// stopIfDone tells Shutdown when there is no connection left; the caller holds the lock.
+func (s *Server) stopIfDone() {
+	if len(s.conns) == 0 && !s.ended {
+		s.ended = true
 		close(s.stopped)
 	}
 }
@@ -100,9 +109,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.init()
 	s.mu.Lock()
 	if !s.draining.Swap(true) {
-		if len(s.conns) == 0 {
-			close(s.stopped)
-		}
+		s.stopIfDone()
 		for c := range s.conns {
 			c.wake()
 		}

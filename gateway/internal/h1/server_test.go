@@ -438,3 +438,22 @@ func TestIdleConnectionsAreHeld(t *testing.T) {
 		}
 	}
 }
+
+// A connection whose handshake of TLS has taken its time comes when Shutdown has waited for all others.
+func TestConnectionAfterShutdown(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, &handler{}, nil)
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		client, late := net.Pipe()
+		s.ServeConn(late, true)
+		if _, err := client.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("the connection is not closed: %v", err)
+		}
+	}
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

@@ -268,8 +268,13 @@ func (c *ServerConn) refuse(err error) {
 	}
 }
 
-// handOver gives a connection to HTTP/2, with what was read of it.
+// handOver gives a connection to HTTP/2, with what was read of it. Within TLS HTTP/2 is negotiated before the first byte (RFC 9113
+// section 3.3): what is handed over here has no state of TLS, and its requests would be ones without name and certificate.
 func (c *ServerConn) handOver() {
+	if c.Secure {
+		c.refuse(errVersion)
+		return
+	}
 	rest := append([]byte(nil), c.conn.buffered()...)
 	c.conn.start, c.conn.end = 0, 0
 	c.conn.release()

@@ -6,8 +6,10 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/perdure/perdure/gateway/internal/h1"
 )
@@ -27,9 +29,9 @@ func (e *Endpoint) attemptHandler(x *Exchange) error {
 	if err != nil {
 		return err
 	}
-	body := &handlerBody{body: x.Request.Body}
+	body := &handlerBody{body: x.Request.Body, stop: x.down.stopBody}
 	r.Body = body
-	w := &handlerWriter{x: x, header: make(http.Header)}
+	w := &handlerWriter{x: x, header: make(http.Header), body: body}
 	x.down.watch(abandoner(x.cancel))
 	defer x.down.watch(nil)
 	defer body.end() // no goroutine of the handler's reads it afterwards
@@ -68,29 +70,80 @@ func (e *Endpoint) handlerRequest(x *Exchange) (*http.Request, error) {
 
 // handlerBody is a request's body that is gone when its handler has returned.
 type handlerBody struct {
-	mu   sync.Mutex
+	mu   sync.Mutex // held while it is read
 	body Body
+	stop func() // has a read that waits for the client fail
+
+	state    sync.Mutex
+	deadline *time.Timer // nil: there was none yet
+	set      uint        // which deadline it is
+	expired  bool
+	ended    bool
 }
 
 // Read implements io.Reader.
 func (b *handlerBody) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.body == nil {
+	switch {
+	case b.body == nil:
 		return 0, http.ErrBodyReadAfterClose
+	case b.late() && !b.body.Done():
+		return 0, os.ErrDeadlineExceeded
 	}
 	n, err := b.body.Read(p)
-	if errors.Is(err, h1.ErrBodyTooLarge) {
+	switch {
+	case err == nil || err == io.EOF:
+	case errors.Is(err, h1.ErrBodyTooLarge):
 		err = &http.MaxBytesError{}
+	case b.late():
+		err = os.ErrDeadlineExceeded
 	}
 	return n, err
+}
+
+func (b *handlerBody) late() bool {
+	b.state.Lock()
+	defer b.state.Unlock()
+	return b.expired
+}
+
+// until sets when reading ends; zero is never.
+func (b *handlerBody) until(t time.Time) {
+	b.state.Lock()
+	defer b.state.Unlock()
+	if b.deadline != nil {
+		b.deadline.Stop()
+	}
+	if b.set++; t.IsZero() || b.ended {
+		return
+	}
+	this := b.set
+	b.deadline = time.AfterFunc(time.Until(t), func() {
+		b.state.Lock()
+		defer b.state.Unlock()
+		if b.set == this && !b.ended {
+			b.expired = true
+			b.stop()
+		}
+	})
 }
 
 // Close implements io.Closer.
 func (b *handlerBody) Close() error { return nil }
 
+// end takes the body away. What a goroutine of the handler still waits for does not come.
 func (b *handlerBody) end() {
-	b.mu.Lock()
+	b.state.Lock()
+	b.ended = true
+	if b.deadline != nil {
+		b.deadline.Stop()
+	}
+	b.state.Unlock()
+	if !b.mu.TryLock() {
+		b.stop()
+		b.mu.Lock()
+	}
 	defer b.mu.Unlock()
 	b.body = nil
 }
@@ -99,6 +152,7 @@ func (b *handlerBody) end() {
 type handlerWriter struct {
 	x      *Exchange
 	header http.Header
+	body   *handlerBody
 	wrote  bool
 	err    error
 }
@@ -175,6 +229,12 @@ func (w *handlerWriter) FlushError() error {
 		w.err = w.x.down.flush()
 	}
 	return w.err
+}
+
+// SetReadDeadline is what http.ResponseController uses: it ends the reading of a body that comes too slowly.
+func (w *handlerWriter) SetReadDeadline(t time.Time) error {
+	w.body.until(t)
+	return nil
 }
 
 // end ends the response.

@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +30,12 @@ func rawH2(t *testing.T, address string, pseudo [][2]string) string {
 	}
 	defer nc.Close()
 	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+	return h2Request(t, nc, pseudo)
+}
+
+// h2Request is rawH2 on a connection.
+func h2Request(t *testing.T, nc net.Conn, pseudo [][2]string) string {
+	t.Helper()
 	if _, err := nc.Write([]byte(http2.ClientPreface)); err != nil {
 		t.Fatal(err)
 	}
@@ -228,4 +237,137 @@ func (s *stalled) Read(p []byte) (int, error) {
 	}
 	<-s.ended
 	return 0, net.ErrClosed
+}
+
+// HTTP/2 by prior knowledge is for connections without TLS: with it, it is negotiated (RFC 9113 section 3.3). Otherwise the request
+// would be one without TLS, name and certificate to all that decides.
+func TestPriorKnowledgeWithinTLS(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t, answering(hello))
+	config, pool := certificate(t)
+	g := newGateway(t, proxy.Options{}, config)
+	g.to(t, proxy.EndpointOptions{Address: u.address()}, nil)
+	for _, protocols := range [][]string{nil, {"http/1.1"}} {
+		nc, err := tls.Dial("tcp", g.address, &tls.Config{RootCAs: pool, ServerName: "example.com", NextProtos: protocols})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+		status := h2Request(t, nc, [][2]string{{":method", "GET"}, {":scheme", "https"}, {":authority", "example.com"}, {":path", "/"}})
+		_ = nc.Close()
+		if status == "200" {
+			t.Errorf("ALPN %q: the upstream was sent %q", protocols, u.received())
+		}
+	}
+}
+
+// The app's own limit for slow bodies holds for what the gateway hands over.
+func TestReadDeadlineOfHandlers(t *testing.T) {
+	t.Parallel()
+	config, pool := certificate(t)
+	for _, in := range []string{"h1", "h2"} {
+		t.Run(in, func(t *testing.T) {
+			t.Parallel()
+			var c *tls.Config
+			if in == "h2" {
+				c = config
+			}
+			g := newGateway(t, proxy.Options{}, c)
+			got := make(chan error, 2)
+			g.to(t, proxy.EndpointOptions{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				control := http.NewResponseController(w)
+				if err := control.SetReadDeadline(time.Now().Add(time.Hour)); err != nil {
+					t.Error(err)
+				}
+				if r.URL.Path == "/well" {
+					_, err := io.ReadAll(r.Body)
+					got <- errors.Join(err, control.SetReadDeadline(time.Time{}))
+					return
+				}
+				_, _ = io.ReadFull(r.Body, make([]byte, len("begin")))
+				_ = control.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+				_, err := io.ReadAll(r.Body)
+				got <- err
+				_, err = r.Body.Read(make([]byte, 1))
+				got <- err
+				w.WriteHeader(http.StatusRequestTimeout)
+			})}, nil)
+			client, url := &http.Client{Timeout: 10 * time.Second}, "http://"+g.address
+			if in == "h2" {
+				client, url = h2Client(t, pool), "https://"+g.address
+			}
+			t.Cleanup(client.CloseIdleConnections)
+			body := &stalled{ended: make(chan struct{})}
+			t.Cleanup(func() { close(body.ended) })
+			r, err := http.NewRequest(http.MethodPost, url+"/slow", body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.ContentLength = 100
+			if answer, err := client.Do(r); err == nil {
+				_ = answer.Body.Close()
+				if answer.StatusCode != http.StatusRequestTimeout {
+					t.Errorf("answered %d", answer.StatusCode)
+				}
+			}
+			for range 2 {
+				if err := <-got; !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("reading ends by %v", err)
+				}
+			}
+			answer, err := client.Post(url+"/well", "text/plain", strings.NewReader("all of it"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = answer.Body.Close()
+			if err := <-got; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A handler that leaves while a goroutine of its own waits for the body is answered for nevertheless.
+func TestHandlerThatLeavesItsBody(t *testing.T) {
+	t.Parallel()
+	config, pool := certificate(t)
+	for _, in := range []string{"h1", "h2"} {
+		var c *tls.Config
+		if in == "h2" {
+			c = config
+		}
+		g := newGateway(t, proxy.Options{}, c)
+		left, reading := make(chan error, 1), make(chan struct{})
+		g.to(t, proxy.EndpointOptions{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			go func() {
+				_, _ = io.ReadFull(r.Body, make([]byte, len("begin")))
+				close(reading)
+				_, err := io.ReadAll(r.Body)
+				left <- err
+			}()
+			<-reading
+			w.WriteHeader(http.StatusAccepted)
+		})}, nil)
+		client, url := &http.Client{Timeout: 10 * time.Second}, "http://"+g.address
+		if in == "h2" {
+			client, url = h2Client(t, pool), "https://"+g.address
+		}
+		body := &stalled{ended: make(chan struct{})}
+		r, err := http.NewRequest(http.MethodPost, url, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.ContentLength = 100
+		if answer, err := client.Do(r); err == nil {
+			_ = answer.Body.Close()
+			if answer.StatusCode != http.StatusAccepted {
+				t.Errorf("%s: answered %d", in, answer.StatusCode)
+			}
+		}
+		if err := <-left; err == nil {
+			t.Errorf("%s: the body has an end", in)
+		}
+		close(body.ended)
+		client.CloseIdleConnections()
+	}
 }
