@@ -139,12 +139,8 @@ func (f *front) token(name string, permissions ...string) string {
 }
 
 // forged is a token by a key of nobody, that says to be of an issuer.
-func (f *front) forged(issuer string) string {
+func (f *front) forged(key *rsa.PrivateKey, issuer string) string {
 	f.t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		f.t.Fatal(err)
-	}
 	encode := base64.RawURLEncoding.EncodeToString
 	now := f.clock.Now()
 	text := encode([]byte(`{"alg":"RS256","typ":"at+jwt","kid":"1"}`)) + "." + encode(fmt.Appendf(nil,
@@ -174,12 +170,16 @@ func (f *front) test() {
 	}
 	f.refused(a, "", "there is no token: it was looked for in the header authorization")
 
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for issuer, reason := range map[string]string{
 		"https://elsewhere.example.com/":  `no jwt credential has the key "https://elsewhere.example.com/", which is the token's iss`,
 		strings.TrimSuffix(f.issuer, "/"): "which differs by the slash at the end",
 		f.issuer:                          "the signature is not by the key of the credential",
 	} {
-		token := f.forged(issuer)
+		token := f.forged(key, issuer)
 		a := f.ask("GET", secure, token, "")
 		if a.status != 401 || a.header.Get("WWW-Authenticate") != `Bearer error="invalid_token"` {
 			t.Errorf("of %s: %d %s %v", issuer, a.status, a.body, a.header)
@@ -361,20 +361,22 @@ func (f *front) guide(name string) {
 	}
 }
 
-// tools makes a folder with the commands that the guide uses: perdure, and what it needs of curl, which is this program.
+// tools makes a folder with the commands that the guide uses: perdure, and curl, which is this program where there is none.
 func (f *front) tools() {
 	f.t.Helper()
 	bin, root := f.t.TempDir(), "../.."
-	build := exec.CommandContext(f.t.Context(), "go", "build", "-buildvcs=false", "-o", filepath.Join(bin, "perdure"), "./cmd/perdure")
+	build := exec.CommandContext(f.t.Context(), "go", "build", "-buildvcs=false", "-ldflags=-w", "-o", filepath.Join(bin, "perdure"), "./cmd/perdure")
 	build.Dir = root
 	out, err := build.CombinedOutput()
 	self, selfErr := os.Executable()
 	if err := errors.Join(err, selfErr); err != nil {
 		f.t.Fatalf("%v: %s", err, out)
 	}
-	script := fmt.Appendf(nil, "#!/bin/sh\n%s=1 exec %q \"$@\"\n", asCurl, self)
-	if err := os.WriteFile(filepath.Join(bin, "curl"), script, 0o700); err != nil {
-		f.t.Fatal(err)
+	if _, err := exec.LookPath("curl"); err != nil {
+		script := fmt.Appendf(nil, "#!/bin/sh\n%s=1 exec %q \"$@\"\n", asCurl, self)
+		if err := os.WriteFile(filepath.Join(bin, "curl"), script, 0o700); err != nil {
+			f.t.Fatal(err)
+		}
 	}
 	f.env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "PERDURE_DATA=weather-data")
 }
