@@ -56,3 +56,41 @@ services:
 		}
 	}
 }
+
+// A service that is switched off is not there, nor are its routes.
+func TestServiceThatIsSwitchedOff(t *testing.T) {
+	t.Parallel()
+	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(upstream.Close)
+	g := start(t, `
+_format_version: "3.0"
+services:
+- name: off
+  enabled: false
+  url: `+upstream.URL+`
+  routes:
+  - name: off
+    paths: [/a/off]
+- name: on
+  url: `+upstream.URL+`
+  routes:
+  - name: on
+    paths: [/a]
+- name: alone
+  enabled: false
+  url: `+upstream.URL+`
+  routes:
+  - name: alone
+    paths: [/sole]
+`)
+	if status, _, body := g.get("/sole"); status != http.StatusNotFound || !strings.Contains(body, "no Route matched") {
+		t.Errorf("answered %d %s", status, body)
+	}
+	if status, _, _ := g.get("/a/off"); status != http.StatusOK {
+		t.Errorf("answered %d, want the answer of the other route", status)
+	}
+	report, err := g.Explain(t.Context(), gateway.Question{URL: g.base + "/sole"})
+	if err != nil || report.Route != nil || !strings.Contains(report.String(), "enabled: false") {
+		t.Errorf("%v, %v", report, err)
+	}
+}

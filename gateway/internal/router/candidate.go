@@ -32,6 +32,9 @@ type candidate struct {
 	order               int // among all
 }
 
+// off reports whether the service is switched off: its routes are not there then, as in Kong.
+func (c *candidate) off() bool { return c.route.Service.To != nil && !c.route.Service.To.Enabled }
+
 // host is a host of a route.
 type host struct {
 	kind hostKind

@@ -148,6 +148,10 @@ func deciding(a, b *candidate, who string) string {
 // judge compares each attribute.
 func (c *candidate) judge(v *view) verdict {
 	d := verdict{c: c}
+	if c.off() {
+		d.close++
+		d.miss("the service %s is switched off (enabled: false)", c.route.Service.To.Label())
+	}
 	c.judgeHost(v, &d)
 	c.judgePath(v, &d)
 	if len(c.methods) > 0 {

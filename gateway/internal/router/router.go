@@ -38,7 +38,9 @@ func New(routes []*entity.Route) (*Router, error) {
 	}
 	slices.SortFunc(r.all, compare)
 	for rank, c := range r.all {
-		c.rank = rank
+		if c.rank = rank; c.off() {
+			continue // explain knows it
+		}
 		if len(c.hosts) == 0 {
 			r.any.insert(c.literal, place{c: c})
 		}
