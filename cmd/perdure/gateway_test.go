@@ -183,9 +183,9 @@ func (g *gatewayPage) start(files []string) string {
 	lines := bufio.NewReader(out)
 	g.t.Cleanup(func() {
 		err := cmd.Process.Signal(syscall.SIGTERM)
-		_, _ = io.Copy(io.Discard, lines) // it has ended
-		if err := errors.Join(err, cmd.Wait()); err != nil {
-			g.t.Errorf("the gateway ended: %v", err)
+		rest, readErr := io.ReadAll(lines)
+		if err := errors.Join(err, readErr, cmd.Wait()); err != nil {
+			g.t.Errorf("the gateway ended: %v\n%s", err, rest)
 		}
 	})
 	var all strings.Builder

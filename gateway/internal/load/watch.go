@@ -37,6 +37,8 @@ type Watcher struct {
 
 // Begin reads the configuration for the first time. Changes are those since then.
 func (w *Watcher) Begin() Result {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.begun = true
 	w.looked, _ = w.Source.find()
 	w.loaded = w.looked
@@ -48,7 +50,10 @@ func (w *Watcher) Begin() Result {
 // Run looks at the files until ctx is done, which it waits for. Begin has been called before, or is now,
 // and its result passed on.
 func (w *Watcher) Run(ctx context.Context) {
-	if !w.begun {
+	w.mu.Lock()
+	begun := w.begun
+	w.mu.Unlock()
+	if !begun {
 		w.pass(w.Begin())
 	}
 	c, interval := w.Clock, w.Interval
