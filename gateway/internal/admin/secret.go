@@ -1,10 +1,6 @@
 package admin
 
-import (
-	"strings"
-
-	"github.com/perdure/perdure/gateway/internal/entity"
-)
+import "github.com/perdure/perdure/gateway/internal/entity"
 
 // redacted stands for a secret.
 var redacted = entity.Redacted("")
@@ -29,7 +25,7 @@ func (q *request) show(e entity.Entity) any {
 		return c
 	case *entity.Plugin:
 		c := *e
-		c.Config, _ = hideSettings("", e.Config).(map[string]any)
+		c.Config, _ = entity.WithoutSecrets("", e.Config, redacted).(map[string]any)
 		return c
 	case *entity.Upstream:
 		c := *e
@@ -51,54 +47,16 @@ func hide(secrets ...*string) {
 	}
 }
 
-// hideSettings hides what sounds secret in the settings of a plugin: by the name of the setting, or by that of a
-// header in a list of "name:value".
-func hideSettings(name string, value any) any {
-	switch v := value.(type) {
-	case map[string]any:
-		if v == nil {
-			return v
-		}
-		c := make(map[string]any, len(v))
-		for name, value := range v {
-			c[name] = hideSettings(name, value)
-		}
-		return c
-	case []any:
-		c := make([]any, 0, len(v))
-		for _, value := range v {
-			if text, is := value.(string); is {
-				if field, _, pair := strings.Cut(text, ":"); pair && secretHeader(field) {
-					value = field + ":" + redacted
-				}
-			}
-			c = append(c, hideSettings(name, value))
-		}
-		return c
-	case string:
-		if v != "" && entity.SecretSetting(name) {
-			return redacted
-		}
-	}
-	return value
-}
-
 func hideHeaders(headers map[string][]string) map[string][]string {
 	if headers == nil {
 		return nil
 	}
 	c := make(map[string][]string, len(headers))
 	for name, values := range headers {
-		if secretHeader(name) {
+		if entity.SecretHeader(name) {
 			values = []string{redacted}
 		}
 		c[name] = values
 	}
 	return c
-}
-
-// secretHeader reports whether the value of a field of that name may be a secret.
-func secretHeader(name string) bool {
-	name = strings.ToLower(strings.TrimSpace(name))
-	return entity.SecretSetting(name) || strings.Contains(name, "auth") || strings.Contains(name, "cookie") || strings.Contains(name, "key")
 }

@@ -52,9 +52,6 @@ var withheld = map[Kind][]string{
 	Certificates: {"key", "key_alt"},
 }
 
-// secretWords are parts of the names of settings of plugins whose values a difference does not show.
-var secretWords = []string{"secret", "password", "token", "credential", "private", "api_key"}
-
 // Diff returns what is different between two compiled configurations, either of which may be nil, in the
 // order of All: first what was added or changed, then what was removed. Where a file says it and when it
 // was changed makes no difference.
@@ -96,7 +93,7 @@ func diffFields(old, new Entity) []FieldChange {
 			changes = append(changes, diffConfig(old.(*Plugin).Config, new.(*Plugin).Config)...)
 			continue
 		}
-		change := FieldChange{Name: f.name, Old: string(a[i].value), New: string(f.value)}
+		change := FieldChange{Name: f.name, Old: headersHidden(f.name, a[i].value), New: headersHidden(f.name, f.value)}
 		if slices.Contains(withheld[new.Kind()], f.name) {
 			change.Old, change.New = hide(a[i].value), hide(f.value)
 		}
@@ -130,6 +127,32 @@ func fieldsOf(e Entity) []fieldValue {
 	return fields
 }
 
+// headersHidden is a field, without the values of secret header fields: those that a route matches, or that a health check sends.
+func headersHidden(name string, value []byte) string {
+	if name != "headers" && name != "healthchecks" {
+		return string(value)
+	}
+	var v any
+	if json.Unmarshal(value, &v) != nil {
+		return string(value)
+	}
+	return string(setting(withoutHeaders("", v)))
+}
+
+func withoutHeaders(name string, value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		for name, inner := range v {
+			v[name] = withoutHeaders(name, inner)
+		}
+	case []any:
+		if len(v) > 0 && SecretHeader(name) {
+			return []any{"(secret)"}
+		}
+	}
+	return value
+}
+
 func hide(value []byte) string {
 	if string(value) == "null" {
 		return "null"
@@ -152,14 +175,19 @@ func diffConfig(old, new map[string]any) []FieldChange {
 		if bytes.Equal(a, b) {
 			continue
 		}
-		change := FieldChange{Name: "config." + name, Old: string(a), New: string(b)}
-		if SecretSetting(name) {
-			change.Old, change.New = hide(a), hide(b)
-		}
+		change := FieldChange{Name: "config." + name, Old: shown(name, old[name]), New: shown(name, new[name])}
 		changes = append(changes, change)
 	}
 	slices.SortFunc(changes, func(a, b FieldChange) int { return strings.Compare(a.Name, b.Name) })
 	return changes
+}
+
+// shown is a setting without secrets.
+func shown(name string, v any) string {
+	if SecretSetting(name) {
+		return hide(setting(v))
+	}
+	return string(setting(WithoutSecrets(name, v, "(secret)")))
 }
 
 func setting(v any) []byte {
@@ -168,9 +196,4 @@ func setting(v any) []byte {
 		return []byte(`"(no JSON)"`)
 	}
 	return text
-}
-
-// SecretSetting reports whether the value of a setting of a plugin may be a secret, by its name.
-func SecretSetting(name string) bool {
-	return slices.ContainsFunc(secretWords, func(word string) bool { return strings.Contains(strings.ToLower(name), word) })
 }

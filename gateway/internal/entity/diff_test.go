@@ -44,3 +44,20 @@ func TestDiff(t *testing.T) {
 		t.Errorf("%d changes from nothing, want 7", n)
 	}
 }
+
+// What is secret within a setting, or a field of a header, is not shown either.
+func TestDiffShowsNoHeader(t *testing.T) {
+	t.Parallel()
+	old := compile(t, small())
+	c := small()
+	c.Plugins[0].Config = map[string]any{"add": map[string]any{"headers": []any{"Authorization:Bearer s3cret", "X-Api-Key:s3cret", "X-Plain:shown"}}}
+	c.Routes[0].Headers = map[string][]string{"X-Api-Key": {"s3cret"}, "X-Plain": {"shown"}}
+	c.Upstreams[0].Healthchecks.Active.Headers = map[string][]string{"Authorization": {"s3cret"}}
+	var got strings.Builder
+	for _, change := range entity.Diff(old, compile(t, c)) {
+		fmt.Fprintln(&got, change)
+	}
+	if text := got.String(); strings.Contains(text, "s3cret") || strings.Count(text, "shown") != 2 || strings.Count(text, "(secret)") != 4 {
+		t.Errorf("got\n%s", text)
+	}
+}
