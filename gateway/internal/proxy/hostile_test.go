@@ -371,3 +371,28 @@ func TestHandlerThatLeavesItsBody(t *testing.T) {
 		client.CloseIdleConnections()
 	}
 }
+
+// Of several fields the last is the trusted proxy's, to which the client has added one before.
+func TestForwardedProtoTwice(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		fields []string
+		want   string
+	}{
+		{[]string{"X-Forwarded-Proto: https", "X-Forwarded-Proto: http"}, "http"},
+		{[]string{"X-Forwarded-Proto: http", "x-forwarded-proto: https"}, "https"},
+		{[]string{"X_Forwarded_Proto: https"}, "http"},
+		{nil, "http"},
+	} {
+		g := newGateway(t, proxy.Options{Trusted: proxy.TrustedProxies{netip.MustParsePrefix("127.0.0.0/8")}}, nil)
+		g.Swap(proxy.HandlerFunc(func(x *proxy.Exchange) {
+			x.Answer(200, "text/plain", []byte(x.Request.Scheme))
+			(&proxy.Chain{}).Serve(x)
+		}))
+		c := g.dial(t)
+		c.send(lines(append([]string{"GET / HTTP/1.1", "Host: a.test"}, tt.fields...)...))
+		if _, body := c.response(http.MethodGet); body != tt.want {
+			t.Errorf("%q: the scheme is %s, want %s", tt.fields, body, tt.want)
+		}
+	}
+}

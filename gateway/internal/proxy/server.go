@@ -111,10 +111,17 @@ func isMethod(method string) bool {
 	return method != ""
 }
 
-// requestScheme is the client's: what a trusted proxy says, else that of the connection.
+// requestScheme is the client's: what a trusted proxy says, else that of the connection. Of several fields the last one is the
+// proxy's, and what stands before it the client's.
 func (x *Exchange) requestScheme() string {
 	if x.Trusted {
-		switch said := x.Request.Fields.Peek("X-Forwarded-Proto"); string(said) {
+		var said []byte
+		for i := range x.Request.Fields.Len() {
+			if f := x.Request.Fields.At(i); forwardedField(f.Name) == xForwardedProto {
+				said = f.Value
+			}
+		}
+		switch string(said) {
 		case "https":
 			return "https"
 		case "http":
