@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/perdure/perdure/gateway/internal/h1"
 )
@@ -27,7 +28,7 @@ func (s *Server) openH2() {
 	}
 	config := s.options.HTTP2
 	if config == nil {
-		config = &http.HTTP2Config{MaxConcurrentStreams: h2Streams}
+		config = &http.HTTP2Config{MaxConcurrentStreams: h2Streams, SendPingTimeout: h2PingAfter, PingTimeout: h2PingTimeout, WriteByteTimeout: max(s.writeLimit(), 0)}
 	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP2(true)
@@ -143,7 +144,65 @@ type h2Down struct {
 	head     bool
 	watching *watching
 	unwatch  func() bool
+	patience patience
+	tail     bool // something was written that may still be in net/http's buffer
 }
+
+// patience is with a client that takes nothing of what is written. The window of a stream may be closed for ever, and its connection
+// be alive nevertheless.
+type patience struct {
+	mu    sync.Mutex
+	timer *time.Timer
+	w     http.ResponseWriter // nil while nothing is written
+	until time.Duration       // by the monotonic clock
+}
+
+// begin is called before something is written, with how long that may take; not above 0 is for ever.
+func (p *patience) begin(w http.ResponseWriter, limit time.Duration) {
+	if limit <= 0 {
+		return
+	}
+	p.mu.Lock()
+	p.w, p.until = w, monotonic()+limit
+	p.mu.Unlock()
+	if p.timer == nil {
+		p.timer = time.AfterFunc(limit, p.lost)
+		return
+	}
+	p.timer.Reset(limit)
+}
+
+// end is called after it was written.
+func (p *patience) end() {
+	if p.timer == nil {
+		return
+	}
+	p.timer.Stop()
+	p.mu.Lock()
+	p.w = nil
+	p.mu.Unlock()
+}
+
+// lost resets the stream.
+func (p *patience) lost() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.w != nil && monotonic() >= p.until { // else it is late, and something else is being written
+		_ = http.NewResponseController(p.w).SetWriteDeadline(past) // it is HTTP/2's, which can
+	}
+}
+
+var past = time.Unix(1, 0)
+
+// writeLimit is how long a client may take for what is written.
+func (s *Server) writeLimit() time.Duration {
+	if limit := s.options.Timeouts.Write; limit != 0 {
+		return limit
+	}
+	return defaultWrite
+}
+
+const defaultWrite = 30 * time.Second // h1's
 
 // watching is what is abandoned when the client leaves. The lock makes sure that it is
 // not when the exchange has gone on already.
@@ -168,7 +227,7 @@ func (w *watching) set(a h1.Abandoner) {
 
 func (d *h2Down) serve(w http.ResponseWriter, r *http.Request) {
 	d.w, d.r = w, r
-	d.started, d.aborted, d.head = false, false, r.Method == http.MethodHead
+	d.started, d.aborted, d.tail, d.head = false, false, false, r.Method == http.MethodHead
 	d.take()
 	if err := d.malformed(); err != nil {
 		d.refuse(err)
@@ -177,6 +236,9 @@ func (d *h2Down) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	d.watch(nil)
 	d.body.free()
+	if limit := d.x.server.writeLimit(); d.tail && limit > 0 {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit)) // of what net/http writes when this has returned
+	}
 	aborted := d.aborted
 	d.w, d.r, d.body = nil, nil, nil
 	h2Downs.Put(d)
@@ -332,10 +394,20 @@ func (d *h2Down) write(p []byte) (int, error) {
 	if d.head {
 		return len(p), nil
 	}
-	return d.w.Write(p)
+	d.patience.begin(d.w, d.x.server.writeLimit())
+	n, err := d.w.Write(p)
+	d.patience.end()
+	d.tail = true
+	return n, err
 }
 
-func (d *h2Down) flush() error { return http.NewResponseController(d.w).Flush() }
+func (d *h2Down) flush() error {
+	d.patience.begin(d.w, d.x.server.writeLimit())
+	err := http.NewResponseController(d.w).Flush()
+	d.patience.end()
+	d.tail = false
+	return err
+}
 
 func (d *h2Down) finish(trailers *h1.Fields) error {
 	if trailers != nil {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -394,5 +395,43 @@ func TestForwardedProtoTwice(t *testing.T) {
 		if _, body := c.response(http.MethodGet); body != tt.want {
 			t.Errorf("%q: the scheme is %s, want %s", tt.fields, body, tt.want)
 		}
+	}
+}
+
+// A client of HTTP/2 that takes nothing of what it has asked for does not hold a stream, nor the upstream's connection, for ever.
+func TestHTTP2ClientThatTakesNothing(t *testing.T) {
+	t.Parallel()
+	for name, size := range map[string]int{"large": 1 << 20, "small": 100} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u := newUpstream(t, answering("HTTP/1.1 200 OK\r\nContent-Length: "+strconv.Itoa(size)+"\r\n\r\n"+strings.Repeat("x", size)))
+			g := newGateway(t, proxy.Options{Timeouts: h1.Timeouts{Write: 200 * time.Millisecond}}, nil)
+			g.to(t, proxy.EndpointOptions{Address: u.address()}, nil)
+			nc, err := net.Dial("tcp", g.address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer nc.Close()
+			_ = nc.SetDeadline(time.Now().Add(10 * time.Second))
+			f := http2.NewFramer(nc, nc)
+			var block bytes.Buffer
+			enc := hpack.NewEncoder(&block)
+			for _, p := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "a.test"}, {":path", "/"}} {
+				_ = enc.WriteField(hpack.HeaderField{Name: p[0], Value: p[1]})
+			}
+			_, err = nc.Write([]byte(http2.ClientPreface))
+			err = errors.Join(err, f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}),
+				f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndStream: true, EndHeaders: true}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for reset := false; !reset; {
+				frame, err := f.ReadFrame()
+				if err != nil {
+					t.Fatalf("the stream is still there: %v", err)
+				}
+				_, reset = frame.(*http2.RSTStreamFrame)
+			}
+		})
 	}
 }
