@@ -2,6 +2,7 @@ package guides_test
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"net"
 	"net/http"
@@ -262,5 +263,46 @@ func TestGuideGatewayApp(t *testing.T) {
 	}
 	if names, err := namesOfRoutes(t.Context(), "http://"+app.GatewayAdminAddr(), reader); err == nil {
 		t.Errorf("without the permission: %v", names)
+	}
+}
+
+// A server that is not there costs no request, and is left out.
+func TestGuideGatewayBalance(t *testing.T) {
+	t.Parallel()
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err == nil {
+		err = gone.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := gone.Addr().String()
+	g := startGateway(t, guideFile(t, "gateway.md", "balance.yml", "127.0.0.1:9000", named(t, "orders"), "127.0.0.1:9001", dead))
+	health := func() string {
+		w := httptest.NewRecorder()
+		g.AdminAPI().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/upstreams/orders-servers/health", nil))
+		var answer struct {
+			Data []struct{ Target, Health string }
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range answer.Data {
+			if d.Target == dead {
+				return d.Health
+			}
+		}
+		return w.Body.String()
+	}
+	if got := health(); got != "HEALTHY" {
+		t.Errorf("before the first request: %s", got)
+	}
+	for range 30 {
+		if res, body := g.get("/orders/17"); res.StatusCode != 200 || body != "orders /17" {
+			t.Fatal(res.Status, body)
+		}
+	}
+	if got := health(); got != "UNHEALTHY" {
+		t.Errorf("after the requests: %s", got)
 	}
 }
