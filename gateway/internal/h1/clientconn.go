@@ -87,6 +87,9 @@ func (c *ClientConn) Ask(request []byte, timeout time.Duration) error {
 	return nil
 }
 
+// Postpone gives what is awaited the whole of its time again. It may be called by another goroutine.
+func (c *ClientConn) Postpone(timeout time.Duration) { c.conn.postpone(timeout) }
+
 // reset makes the connection ready for another request.
 func (c *ClientConn) reset() {
 	c.answered = false

@@ -85,6 +85,13 @@ func (c *conn) arm(by *atomic.Int64, d time.Duration) bool {
 	return true
 }
 
+// postpone sets anew how long a read may take that is under way.
+func (c *conn) postpone(d time.Duration) {
+	if at := c.readBy.Load(); at > 0 {
+		c.readBy.CompareAndSwap(at, c.sweeper.tick()+ticks(d)) // else it has come, or is over
+	}
+}
+
 // sweep is called by the sweeper at each tick.
 func (c *conn) sweep(now int64) {
 	if pass(&c.readBy, now) {

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -74,6 +75,8 @@ func (s Source) Load() Result {
 			d.Broken(err)
 		}
 		switch {
+		case len(bytes.TrimSpace(data)) == 0:
+			result.Problems = append(result.Problems, problem(f.path, "is empty, as a file that is just being written: if nothing is meant to be in it, say so in a comment"))
 		case len(docs) == 0: // nothing but comments
 		case docs[0].Get("_format_version") != nil:
 			part, found := kongfile.Read(f.path, docs)

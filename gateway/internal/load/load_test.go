@@ -93,7 +93,7 @@ func TestLoadProblems(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, map[string]string{
-		"a.yml": kongFile, "b.yml": kongFile, "c.json": `{"name": "some package"}`, "d.yaml": "a: [\n",
+		"a.yml": kongFile, "b.yml": kongFile, "c.json": `{"name": "some package"}`, "d.yaml": "a: [\n", "e.yml": " \n",
 	})
 	result := load.Source{Paths: []string{dir, filepath.Join(dir, "absent")}}.Load()
 	got := strings.ReplaceAll(entitytest.Problems(result.Problems), dir, "DIR")
@@ -103,6 +103,7 @@ DIR/b.yml:6: error: route "a": the name is taken by route "a" at DIR/a.yml:6
 DIR/b.yml:9: error: plugin "request-termination": the plugin for the same route, service and consumer is taken by plugin "request-termination" at DIR/a.yml:9
 DIR/c.json:1: error: is neither in Kong's format, which begins with _format_version: "3.0", nor a Kubernetes manifest, which has apiVersion and kind
 DIR/d.yaml:1: error: is no YAML: did not find expected node content
+DIR/e.yml: error: is empty, as a file that is just being written: if nothing is meant to be in it, say so in a comment
 `
 	if got != want || result.Config != nil {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -32,6 +32,8 @@ func failure(err error) (status int, message string) {
 	switch {
 	case errors.Is(err, h1.ErrBodyTooLarge):
 		return http.StatusRequestEntityTooLarge, "Request size limit exceeded"
+	case errors.As(err, &body) && errors.Is(err, h1.ErrTimeout):
+		return http.StatusRequestTimeout, "Request timeout"
 	case errors.As(err, &body):
 		return http.StatusBadRequest, "Bad request"
 	case errors.Is(err, ErrNoEndpoint):

@@ -224,9 +224,13 @@ func (x *Exchange) pass(body Body) error {
 
 // upload is a request's body on its way to the upstream, while the response may come.
 type upload struct {
-	taken atomic.Bool // the client has sent all of it
-	done  chan struct{}
-	err   error // set before done is closed
+	taken   atomic.Bool // the client has sent all of it
+	waiting atomic.Bool // the client is waited for
+	failed  atomic.Bool // it could not be read
+	stopped bool        // nobody wants the rest: that it could not be read is not the client's fault
+	slow    bool        // the client was waited for when no answer had come in time
+	done    chan struct{}
+	err     error // set before done is closed
 }
 
 // lastWrite is how long the end of an upload may take after the answer was passed on:
@@ -266,7 +270,9 @@ func (e *Endpoint) stream(x *Exchange, c *h1.ClientConn) error {
 	switch {
 	case err == nil && u.err != nil:
 		c.Abandon() // not to be used again
-	case err != nil && !x.proxied && errors.As(u.err, &body):
+	case u.slow && !x.proxied && errors.Is(err, h1.ErrTimeout):
+		return &bodyError{err}
+	case err != nil && !x.proxied && !u.stopped && errors.As(u.err, &body):
 		if errors.Is(body, h1.ErrBodyTooLarge) || isProtocol(body) {
 			return body
 		}
@@ -286,6 +292,7 @@ func (e *Endpoint) download(x *Exchange, c *h1.ClientConn, u *upload) error {
 		}
 		// The answer came first, or never: nobody wants the rest.
 		if !u.taken.Load() {
+			u.stopped, u.slow = !u.failed.Load(), u.waiting.Load()
 			x.down.stopBody()
 		} else if c.Body.Done() && soon(u.done) {
 			return
@@ -310,7 +317,9 @@ func (e *Endpoint) send(x *Exchange, c *h1.ClientConn, u *upload) error {
 	body, chunked := x.Request.Body, x.Request.Length < 0
 	var frame []byte
 	for {
+		u.waiting.Store(true)
 		p, err := body.Next()
+		u.waiting.Store(false)
 		if body.Done() {
 			u.taken.Store(true)
 		}
@@ -322,11 +331,13 @@ func (e *Endpoint) send(x *Exchange, c *h1.ClientConn, u *upload) error {
 			if err := c.Send(p, nil, e.o.Write); err != nil {
 				return err // the upstream may have answered nevertheless
 			}
+			c.Postpone(e.o.Read) // it cannot answer what it does not have
 		}
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
+			u.failed.Store(true)
 			c.Abandon()
 			return &bodyError{err}
 		}

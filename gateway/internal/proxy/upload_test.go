@@ -8,8 +8,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/perdure/perdure/gateway/internal/proxy"
+	"github.com/perdure/perdure/internal/clock"
 )
 
 func TestUploads(t *testing.T) {
@@ -141,4 +143,62 @@ func TestLargeBodies(t *testing.T) {
 		t.Errorf("read %d bytes of a body that was cut, %v", n, err)
 	}
 	<-cut
+}
+
+// The time for an answer begins when the request was sent, however long that takes; and a client that has not sent
+// all in time is told so.
+func TestTimeOfUploads(t *testing.T) {
+	t.Parallel()
+	for _, whole := range []bool{true, false} {
+		manual := clock.NewManual(time.Now())
+		came := make(chan int, 100)
+		up := newUpstream(t, func(nc net.Conn, r *bufio.Reader) {
+			request, err := http.ReadRequest(r)
+			if err != nil {
+				return
+			}
+			part := make([]byte, 10)
+			for {
+				n, err := request.Body.Read(part)
+				if n > 0 {
+					came <- n
+				}
+				if err != nil {
+					break
+				}
+			}
+			_, _ = io.WriteString(nc, hello)
+		})
+		g := newGateway(t, proxy.Options{Clock: manual}, nil)
+		g.to(t, proxy.EndpointOptions{Address: up.address(), Read: 4 * time.Second}, nil) // what is seen here may come before what the gateway does next
+		c := g.dial(t)
+		c.send(lines("POST / HTTP/1.1", "Host: a", "Transfer-Encoding: chunked"))
+		pass := func(d time.Duration) {
+			if err := manual.WaitTimers(t.Context(), 1); err != nil {
+				t.Fatal(err)
+			}
+			manual.Advance(d)
+		}
+		for range 6 {
+			c.send("5\r\nhello\r\n")
+			for n := 0; n < 5; {
+				n += <-came
+			}
+			for range 3 {
+				pass(500 * time.Millisecond)
+			}
+		}
+		want := http.StatusOK
+		if whole {
+			c.send("0\r\n\r\n")
+		} else {
+			want = http.StatusRequestTimeout
+			for range 6 {
+				pass(time.Second)
+			}
+		}
+		if r, _ := c.response("POST"); r.StatusCode != want {
+			t.Errorf("whole %v: answered %d, want %d", whole, r.StatusCode, want)
+		}
+	}
 }
