@@ -132,7 +132,10 @@ func (c *configuration) Serve(x *proxy.Exchange) {
 	if m.Route.PreserveHost {
 		x.Target.Host = x.Request.Host
 	}
-	if status := m.Redirect(q.Secure); status != 0 {
+	if router.Disguised(m.Path) {
+		plugin.Refuse(x, "router", "the path has .. between an escaped slash, a backslash or a semicolon: to the upstream it may be another one")
+		x.AnswerMessage(http.StatusBadRequest, "Bad request")
+	} else if status := m.Redirect(q.Secure); status != 0 {
 		c.redirect(x, status)
 	} else if m.Route.GRPC() {
 		refuseNoGRPC(x, &m, q.Secure)

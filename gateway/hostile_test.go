@@ -94,3 +94,24 @@ services:
 		t.Errorf("%v, %v", report, err)
 	}
 }
+
+// A path that is another one to the upstream than to the router is refused: it may lead past what a route's plugins decide.
+func TestDisguisedPaths(t *testing.T) {
+	t.Parallel()
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("the upstream was asked for %s", r.RequestURI) }))
+	t.Cleanup(upstream.Close)
+	g := start(t, `
+_format_version: "3.0"
+services:
+- name: it
+  url: `+upstream.URL+`
+  routes:
+  - {name: open, paths: [/], strip_path: false}
+  - {name: admin, paths: [/admin], plugins: [{name: key-auth}]}
+`)
+	for _, path := range []string{"/x/..%2fadmin", "/x/..;/admin", "/x/%2e%2e%2Fadmin", "/x/..%5cadmin", "/x%2f..%2fadmin"} {
+		if status, _, body := g.get(path); status != http.StatusBadRequest {
+			t.Errorf("%s: answered %d %s", path, status, body)
+		}
+	}
+}

@@ -154,7 +154,8 @@ func (c *candidate) parsePath(path string) error {
 		return nil
 	}
 	c.literal, _ = bare.LiteralPrefix()
-	c.regex, err = regexp.Compile("^(?:" + pattern + ")")
+	// "." is a line break as well: what comes as %0A is one, and leads past no route.
+	c.regex, err = regexp.Compile("^(?s:" + pattern + ")")
 	return err
 }
 

@@ -102,6 +102,34 @@ func decode(path string) string {
 	return b.String()
 }
 
+// Disguised reports whether a normal path would have dot segments left to a server that takes more than "/" for the end of a
+// segment: an escaped slash, a backslash, or a ";" before parameters. It would then be another path than the one that was compared.
+func Disguised(path string) bool {
+	if !strings.Contains(path, "..") {
+		return false
+	}
+	for rest := path; ; {
+		at := strings.Index(rest, "..")
+		if at < 0 {
+			return false
+		}
+		if begins(path[:len(path)-len(rest)+at]) && ends(rest[at+2:]) {
+			return true
+		}
+		rest = rest[at+1:]
+	}
+}
+
+// begins reports whether a segment begins behind a text.
+func begins(before string) bool {
+	return strings.HasSuffix(before, "/") || strings.HasSuffix(before, `\`) || strings.HasSuffix(before, "%2F")
+}
+
+// ends reports whether a segment ends before a text.
+func ends(after string) bool {
+	return after == "" || strings.ContainsRune(`/\;`, rune(after[0])) || strings.HasPrefix(after, "%2F") || strings.HasPrefix(after, "%3B")
+}
+
 // Escape writes a normal path as it may stand in a request line.
 func Escape(path string) string {
 	n := 0
