@@ -10,6 +10,7 @@ LISTEN      := $(or $(PERDURE_LISTEN),localhost:8080)
 CRASH_KILLS ?= 200
 SOAK_EVENTS ?= 1000000
 FUZZTIME    ?= 3s
+GATEWAY_SOAK ?= 1m
 # Engines and workloads of a bench run; see bench/README.md for all of them.
 BENCH_FLAGS ?= -engines perdure -workloads seq,seq-steps,latency,fanout,human,replay,waiting
 
@@ -53,8 +54,9 @@ crash: ## Kill the file approver and a vault, CRASH_KILLS times each (default 20
 	@VAULT_KILLS=$(CRASH_KILLS) go test -count=1 -timeout 1h -run '^TestKill$$' -v ./test/vault
 
 .PHONY: soak
-soak: ## Send SOAK_EVENTS names (default 1000000) through the names example with three kills; all must be counted.
+soak: ## Send SOAK_EVENTS names (default 1000000) through the names example with three kills; abuse the gateway for GATEWAY_SOAK each way (1m).
 	@go run ./test/soak -events $(SOAK_EVENTS)
+	@GATEWAY_SOAK=$(GATEWAY_SOAK) go test -count=1 -timeout 2h -parallel 1 -run '^TestAbuse' -v ./gateway
 
 .PHONY: bench
 bench: ## Measure; BENCH_FLAGS chooses engines and workloads.

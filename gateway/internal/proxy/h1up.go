@@ -171,6 +171,12 @@ func (x *Exchange) respond() {
 // relay passes a response on.
 func (x *Exchange) relay(body Body) error {
 	x.respond()
+	if x.Response.Length < 0 && !body.Buffered() { // a stream, of which the beginning may be long in coming
+		if err := x.down.flush(); err != nil {
+			x.down.abort()
+			return errClientLeft
+		}
+	}
 	for {
 		p, err := body.Next()
 		if len(p) > 0 {
