@@ -98,9 +98,10 @@ func (d *h1Down) take() {
 
 // isWebSocket reports whether the client asks to switch to WebSocket, the one protocol to
 // which the gateway switches. Behind another one, such as h2c, requests would pass that
-// nobody has looked at.
+// nobody has looked at. A request with a body does not switch: it, and what comes through the tunnel, would be read by two
+// at once.
 func isWebSocket(r *h1.Request) bool {
-	return r.Method == http.MethodGet && strings.EqualFold(string(r.Upgrade()), "websocket")
+	return r.Method == http.MethodGet && r.Length == 0 && strings.EqualFold(string(r.Upgrade()), "websocket")
 }
 
 // remember makes strings of what the exchange has as strings; none are made when the

@@ -435,3 +435,30 @@ func TestHTTP2ClientThatTakesNothing(t *testing.T) {
 		})
 	}
 }
+
+// A request with a body does not switch to WebSocket: its body would be read beside the tunnel, from the same connection.
+func TestUpgradeWithBody(t *testing.T) {
+	t.Parallel()
+	for _, framing := range []string{"Content-Length: 1000", "Transfer-Encoding: chunked"} {
+		u := newUpstream(t, func(nc net.Conn, r *bufio.Reader) {
+			request, err := http.ReadRequest(r)
+			if err != nil {
+				return
+			}
+			if request.Header.Get("Upgrade") == "" { // as a server of WebSocket says
+				_, _ = io.WriteString(nc, "HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n")
+				return
+			}
+			_, _ = io.WriteString(nc, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+			_, _ = io.Copy(nc, r)
+		})
+		g := newGateway(t, proxy.Options{}, nil)
+		g.to(t, proxy.EndpointOptions{Address: u.address()}, nil)
+		c := g.dial(t)
+		c.send(lines("GET / HTTP/1.1", "Host: a.test", "Connection: Upgrade", "Upgrade: websocket", framing) + "4\r\n")
+		if r, _ := c.response(http.MethodGet); r.StatusCode != http.StatusUpgradeRequired {
+			t.Errorf("%s: answered %d", framing, r.StatusCode)
+		}
+		c.send("more\r\n")
+	}
+}
