@@ -21,7 +21,7 @@ _format_version: "3.0"
 services:
 - {name: up, url: "`+streaming(t)+`", routes: [{name: all, paths: [/], strip_path: false}]}
 `)
-	end := time.Now().Add(soak(t, time.Second))
+	end := time.Now().Add(soak(t, 500*time.Millisecond))
 	going := func() bool { return time.Now().Before(end) && !t.Failed() }
 	var all sync.WaitGroup
 	for _, f := range g.newStreams(t, going) {
@@ -52,12 +52,12 @@ services:
 		return nil
 	}
 	each(func(c *wire, id string, n int) error { // large bodies
-		size := n * 99_991 % (3 << 20)
+		size := n * 99_991 % (1 << 20)
 		_, got, err := c.ask(http.MethodGet, lines(fmt.Sprintf("GET /r/%s?n=%d HTTP/1.1", id, size), "Host: a"))
 		return want("large answer", got, pattern(id, size), err)
 	})
 	each(func(c *wire, id string, n int) error {
-		body := pattern(id, n*77_777%(2<<20))
+		body := pattern(id, n*77_777%(1<<19))
 		_, got, err := c.ask(http.MethodPost, lines("POST /e/"+id+" HTTP/1.1", "Host: a", fmt.Sprintf("Content-Length: %d", len(body)))+string(body))
 		return want("large body", got, []byte(taken(id, body)), err)
 	})

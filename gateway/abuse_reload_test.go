@@ -197,7 +197,7 @@ func TestAbuseReload(t *testing.T) {
 	defer tick.Stop()
 	begun := time.Now()
 	var slowest time.Duration
-	for time.Since(begun) < soak(t, 2*time.Second) && !t.Failed() {
+	for (time.Since(begun) < soak(t, time.Second) || refused == 0 || v.n < 11) && !t.Failed() { // on a slow machine until all was tried
 		<-tick.C
 		at := time.Now()
 		reload()
@@ -346,7 +346,10 @@ func (f *front) slowUpload(t *testing.T, going func() bool) {
 
 // slowDownload reads a large body bit by bit, and the rest when it is over.
 func (f *front) slowDownload(t *testing.T, going func() bool) {
-	const size = 32 << 20
+	size := int64(4 << 20)
+	if soaking() {
+		size = 32 << 20
+	}
 	c, err := dial(f.plain, time.Hour)
 	if err != nil {
 		t.Error(err)
@@ -371,7 +374,7 @@ func (f *front) slowDownload(t *testing.T, going func() bool) {
 		<-time.After(10 * time.Millisecond)
 	}
 	k, err := io.Copy(hash, r.Body)
-	if n += k; err != nil || n != size || fmt.Sprintf("%x", hash.Sum(nil)) != digest(pattern("slow", size)) {
+	if n += k; err != nil || n != size || fmt.Sprintf("%x", hash.Sum(nil)) != digest(pattern("slow", int(size))) {
 		t.Errorf("slow download: %d bytes, %v", n, err)
 	}
 }
