@@ -277,14 +277,20 @@ func (c Config) exposedAddress() string {
 	return fmt.Sprintf("Gateway.Listen %q or Gateway.ListenTLS %q", g.Listen, g.ListenTLS)
 }
 
-// authenticator finds out who sends requests: those that the gateway hands over have been asked already.
-func (c Config) authenticator() auth.Authenticator {
-	if c.Gateway == nil || c.Auth == nil {
-		return c.Auth
+// authenticator finds out who sends requests. Those that the gateway hands over have been asked already, but what the app's own
+// provider says, the app verifies itself: it knows what was revoked, and which tokens are for it.
+func (r *running) authenticator() auth.Authenticator {
+	own := r.config.Auth
+	if r.config.Gateway == nil || own == nil {
+		return own
 	}
 	return auth.First(auth.AuthenticatorFunc(func(req *http.Request) (*auth.Principal, error) {
-		return gateway.Principal(req.Context()), nil
-	}), c.Auth)
+		who := gateway.Principal(req.Context())
+		if who != nil && r.provider != nil && who.Issuer == r.provider.Issuer() {
+			return nil, nil
+		}
+		return who, nil
+	}), own)
 }
 
 // withGateway serves the gateway's answers beside what manages the app.

@@ -132,7 +132,7 @@ func (r *running) openHTTP(p *parts) (err error) {
 func (r *running) httpConfig() *httpapi.Config {
 	c := r.config
 	config := &httpapi.Config{
-		Title: c.Title, Version: c.Version, Auth: c.authenticator(), Policy: c.Policy,
+		Title: c.Title, Version: c.Version, Auth: r.authenticator(), Policy: c.Policy,
 		Log: c.Logger, Telemetry: r.observer.Telemetry,
 	}
 	if r.login != nil {

@@ -5,8 +5,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/perdure/perdure/gateway/internal/plugin"
 	"github.com/perdure/perdure/gateway/internal/proxy"
 )
 
@@ -67,11 +69,18 @@ func (c *captured) add(in, scheme string, secret []byte) {
 	c.secrets = append(c.secrets, string(secret))
 }
 
+// identityFields are the header fields, in small letters, by which plugins tell the upstream who is asking.
+var identityFields = map[string]bool{
+	strings.ToLower(plugin.CredentialID): true, strings.ToLower(plugin.AuthenticatedGroups): true, strings.ToLower(plugin.ConsumerID): true,
+	strings.ToLower(plugin.ConsumerCustomID): true, strings.ToLower(plugin.ConsumerUsername): true, strings.ToLower(plugin.ConsumerGroups): true,
+}
+
 // credentialsOf finds what may be one in the places where plugins look, and in the usual ones.
 func (c *captured) credentialsOf(x *proxy.Exchange, s *Setting) {
 	for name, value := range x.Request.Fields.All() {
 		lower := lowerName(name)
 		switch {
+		case identityFields[lower]: // the plugins have said who is asking
 		case lower == "cookie":
 			c.cookies(value, s)
 		case s.headers[lower], secretName(lower):
