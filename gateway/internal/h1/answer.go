@@ -5,18 +5,39 @@ import (
 	"strconv"
 )
 
-// sendContinue tells the client to send the body.
+// sendContinue tells the client to send the body, unless it is answered already. Whoever reads the body may be another goroutine than
+// that which answers.
 func (c *ServerConn) sendContinue() error {
-	if c.phase != phaseNone {
+	c.interim.Lock()
+	defer c.interim.Unlock()
+	if c.answering {
 		return nil
 	}
-	return c.conn.write([]byte("HTTP/1.1 100 Continue\r\n\r\n"), nil)
+	if !c.conn.armWrite(c.server.Timeouts.Write) {
+		return ErrTimeout
+	}
+	err := c.conn.write([]byte("HTTP/1.1 100 Continue\r\n\r\n"), nil)
+	c.conn.armWrite(0)
+	return err
+}
+
+// answers says whether an answer has begun, after which nobody is told to send the body.
+func (c *ServerConn) answers(begun bool) {
+	if c.Request.Expect {
+		c.interim.Lock()
+		c.answering = begun
+		c.interim.Unlock()
+	}
 }
 
 // Inform sends an interim response, to clients that know of those.
 func (c *ServerConn) Inform(status int, fields *Fields) error {
 	if c.phase != phaseNone || c.Request.Minor == 0 {
 		return nil
+	}
+	if c.Request.Expect {
+		c.interim.Lock()
+		defer c.interim.Unlock()
 	}
 	c.grab()
 	c.out = appendStatusLine(c.out, status, nil)
@@ -35,6 +56,7 @@ func (c *ServerConn) grab() {
 // of the body is there.
 func (c *ServerConn) Respond(r *Reply) {
 	c.grab()
+	c.answers(true)
 	c.phase = phaseBody
 	out := appendStatusLine(c.out, r.Status, r.Reason)
 	out = r.Fields.append(out)
@@ -143,6 +165,7 @@ func (c *ServerConn) Withdraw() bool {
 		return false
 	}
 	c.out = c.out[:0]
+	c.answers(false)
 	c.phase, c.framing, c.left = phaseNone, framedNone, 0
 	c.head = c.Request.Method == http.MethodHead
 	return true

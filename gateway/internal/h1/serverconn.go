@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -32,7 +33,10 @@ type ServerConn struct {
 	keep    bool  // the connection stays open after this answer
 	head    bool  // the answer has no body, whatever it says of one
 	begun   bool  // something of the answer was written
-	served  int
+
+	interim   sync.Mutex // held while an interim response is written, if the client expects one
+	answering bool       // the answer has begun; of clients that expect 100
+	served    int
 }
 
 // phase is how far an answer is.
@@ -163,7 +167,7 @@ func (c *ServerConn) begin() {
 	case r.Length > 0:
 		c.Body.begin(framedLength, r.Length)
 	}
-	if r.Expect {
+	if c.answering = false; r.Expect {
 		c.Body.before = c.sendContinue
 	}
 }

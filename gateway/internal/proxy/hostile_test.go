@@ -462,3 +462,27 @@ func TestUpgradeWithBody(t *testing.T) {
 		c.send("more\r\n")
 	}
 }
+
+// Who waits for 100 gets it before the answer or not at all, if the upstream answers without wanting the body.
+func TestContinueBesideAnAnswer(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t, func(nc net.Conn, r *bufio.Reader) {
+		if _, err := http.ReadRequest(r); err == nil {
+			_, _ = io.WriteString(nc, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 5\r\n\r\nhello")
+		}
+	})
+	g := newGateway(t, proxy.Options{}, nil)
+	g.to(t, proxy.EndpointOptions{Address: u.address()}, nil)
+	for range 200 {
+		c := g.dial(t)
+		c.send(lines("PUT / HTTP/1.1", "Host: a.test", "Expect: 100-continue", "Content-Length: 1000"))
+		r, body := c.response(http.MethodPut)
+		if r.StatusCode == http.StatusContinue {
+			r, body = c.response(http.MethodPut)
+		}
+		if r.StatusCode != http.StatusUnauthorized || body != "hello" {
+			t.Fatalf("answered %d %q", r.StatusCode, body)
+		}
+		c.Close()
+	}
+}
