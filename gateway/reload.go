@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"encoding/hex"
 	"log/slog"
 	"strings"
@@ -123,7 +124,7 @@ func (g *Gateway) warn(problems []entity.Problem) {
 		if p.Severity == entity.Error {
 			level = slog.LevelError
 		}
-		g.options.Log.Log(nil, level, "gateway: "+p.String()) //nolint:staticcheck // there is no context
+		g.options.Log.Log(context.Background(), level, "gateway: "+p.String())
 	}
 }
 
