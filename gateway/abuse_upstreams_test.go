@@ -136,7 +136,6 @@ func TestAbuseUpstreams(t *testing.T) {
 type upstreamsUnderTest struct {
 	t         *testing.T
 	seen      string
-	mu        sync.Mutex
 	processes []*process
 	addresses []string
 }
