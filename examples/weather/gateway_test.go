@@ -207,8 +207,11 @@ func (f *front) test() {
 	f.nextMinute()
 }
 
-// nextMinute lets the limit begin anew.
-func (f *front) nextMinute() { f.clock.Advance(time.Minute) }
+// nextMinute lets the limit begin anew. Two minutes without a request are a connection's last.
+func (f *front) nextMinute() {
+	http.DefaultClient.CloseIdleConnections()
+	f.clock.Advance(time.Minute)
+}
 
 // refused says that the reason of an answer is in explain, in what is known of the request, and in the log.
 func (f *front) refused(a answered, token, reason string) {
