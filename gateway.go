@@ -87,13 +87,16 @@ func (r *running) gatewayHosts() (hosts []string) {
 }
 
 // openGateway makes the gateway, in front of the app's own handler.
-func (r *running) openGateway() (err error) {
+func (r *running) openGateway(p *parts) (err error) {
 	g := r.gateway
 	if g == nil {
 		return nil
 	}
 	o := gateway.Options{
 		Config: g.config, App: behindGateway(r.handler), Fallback: g.getCertificate, Clock: r.clock, Log: r.config.Logger, Fail: r.fail,
+	}
+	if len(p.functions)+len(p.handlers) == 0 && r.provider == nil && r.login == nil {
+		o.App = nil // so that a service that leads to it is an error
 	}
 	if g.plain != nil {
 		o.Listeners = each(g.plain)
@@ -281,16 +284,20 @@ func (c Config) exposedAddress() string {
 // provider says, the app verifies itself: it knows what was revoked, and which tokens are for it.
 func (r *running) authenticator() auth.Authenticator {
 	own := r.config.Auth
-	if r.config.Gateway == nil || own == nil {
+	if r.config.Gateway == nil {
 		return own
 	}
-	return auth.First(auth.AuthenticatorFunc(func(req *http.Request) (*auth.Principal, error) {
+	handedOver := auth.AuthenticatorFunc(func(req *http.Request) (*auth.Principal, error) {
 		who := gateway.Principal(req.Context())
 		if who != nil && r.provider != nil && who.Issuer == r.provider.Issuer() {
 			return nil, nil
 		}
 		return who, nil
-	}), own)
+	})
+	if own == nil {
+		return handedOver
+	}
+	return auth.First(handedOver, own)
 }
 
 // withGateway serves the gateway's answers beside what manages the app.

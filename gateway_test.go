@@ -174,6 +174,21 @@ func TestAppBehindGateway(t *testing.T) {
 	}
 }
 
+// A policy can be met by whom the gateway knows, without anything else that finds out who is asking.
+func TestPolicyBehindGateway(t *testing.T) {
+	t.Parallel()
+	app := startGateway(t, func(c *perdure.Config) { c.Policy = auth.Permission("read:who") })
+	plain, _ := app.GatewayAddr()
+	for path, want := range map[string]int{"/who": 200, "/open": 401} {
+		if status, body := fetch(t, http.DefaultClient, "GET", "http://"+plain+path, ""); status != want {
+			t.Errorf("%s: %d %s, want %d", path, status, body, want)
+		}
+	}
+	if status, _ := fetch(t, http.DefaultClient, "GET", "http://"+app.Addr().String()+"/who", ""); status != 401 {
+		t.Errorf("on the app's own port: %d", status)
+	}
+}
+
 // hostTransport sends requests with another host.
 type hostTransport string
 

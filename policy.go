@@ -95,7 +95,7 @@ func (p *parts) checkPolicies(c Config, tested bool) error {
 		if e.function != nil {
 			what = "function " + e.name
 		}
-		if !policy.IsAnonymous() && !c.authenticates() && !tested {
+		if !policy.IsAnonymous() && !c.authenticates() && c.Gateway == nil && !tested {
 			errs = append(errs, fmt.Errorf("%s: requires %q, but nothing finds out who sends requests: set Config.Identity, Config.Login or Config.Auth", what, policy))
 		}
 		if types := policy.ResourceTypes(); len(types) > 0 && e.function == nil {

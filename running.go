@@ -132,7 +132,7 @@ func (r *running) open(ctx context.Context, p *parts) (err error) {
 	if err := r.openHTTP(p); err != nil {
 		return err
 	}
-	return r.openGateway()
+	return r.openGateway(p)
 }
 
 // begin lets it work. Requests come last.
