@@ -10,13 +10,19 @@ import (
 )
 
 // perdure is the command, with a file in Kong's format.
-func perdure(s *setup) (*exec.Cmd, string, error) {
+func perdure(s *setup) (*exec.Cmd, string, error) { return runPerdure(s) }
+
+// perdureBare leaves out the fields that Kong adds and the peers do not: Via, X-Kong-*.
+func perdureBare(s *setup) (*exec.Cmd, string, error) { return runPerdure(s, "--no-headers") }
+
+func runPerdure(s *setup, flags ...string) (*exec.Cmd, string, error) {
 	binary := filepath.Join(s.programs, "perdure")
 	file, err := s.write("kong.yml", kongFile(s))
 	if err != nil {
 		return nil, "", err
 	}
-	command := exec.Command(binary, "gateway", "run", file, "--listen", s.Address, "--data", filepath.Join(s.Dir, "data"))
+	args := append([]string{"gateway", "run", file, "--listen", s.Address, "--data", filepath.Join(s.Dir, "data")}, flags...)
+	command := exec.Command(binary, args...)
 	version, err := os.ReadFile(binary + ".version")
 	return command, string(version), err
 }

@@ -36,6 +36,7 @@ type engine struct {
 
 var engines = []engine{
 	{"perdure", "Perdure", perdure, true, all},
+	{"perdure-bare", "Perdure, --no-headers", perdureBare, true, all},
 	{"nginx", "nginx", nginx, false, withoutPlugins},
 	{"nginx-lua", "nginx and Lua", nginx, false, withPlugins},
 	{"nginx-lua-cached", "nginx and Lua, cached", nginx, true, withTokens},
