@@ -25,12 +25,13 @@ type configuration struct {
 	servers *balance.Plan
 	certs   *certs.Plan
 	setting *observe.Setting
+	traces  *observe.Traces // nil if no spans are made
 	tlsPort string // empty if there is none
 }
 
 // build makes a configuration ready. It touches nothing that is in use; commit does.
 func (g *Gateway) build(c *entity.Config) (*configuration, []entity.Problem) {
-	made := &configuration{Config: c, tlsPort: g.tlsPort}
+	made := &configuration{Config: c, tlsPort: g.tlsPort, traces: g.traces}
 	var problems, more []entity.Problem
 	if made.servers, problems = g.servers.Build(c); made.servers == nil {
 		return nil, problems
@@ -69,7 +70,7 @@ func (g *Gateway) chain(c *configuration, r *entity.Route) *proxy.Chain {
 		chain.Log = append(chain.Log, g.recent)
 	}
 	if g.traces != nil {
-		chain.Access, chain.Log = append(chain.Access, g.traces), append(chain.Log, g.traces)
+		chain.Log = append(chain.Log, g.traces)
 	}
 	switch {
 	case r == nil: // Kong asks none of those that decide
@@ -112,6 +113,9 @@ func routeRequest(x *proxy.Exchange) router.Request {
 func (c *configuration) Serve(x *proxy.Exchange) {
 	q := routeRequest(x)
 	x.SetValue(configurationKey{}, c)
+	if c.traces != nil {
+		c.traces.Access(x)
+	}
 	m, ok := c.router.Match(&q)
 	if !ok {
 		c.none.Serve(x)

@@ -126,6 +126,10 @@ services:
   - name: upgrade
     protocols: [https]
     paths: [/upgrade]
+    plugins:
+    - name: key-auth
+    - name: rate-limiting
+      config: {minute: 5}
 - name: nothing
   url: http://127.0.0.1:1
   retries: 0
@@ -135,6 +139,9 @@ services:
 routes:
 - name: alone
   paths: [/alone]
+consumers:
+- username: ann
+  keyauth_credentials: [{key: ann-key}]
 plugins:
 - name: correlation-id
   config: {header_name: X-Correlation, echo_downstream: true}
@@ -161,6 +168,9 @@ plugins:
 		}
 		if want := "https://shop.test/secure/x?y"; tt.status == 301 && header.Get("Location") != want {
 			t.Errorf("Location: %q", header.Get("Location"))
+		}
+		if tt.status == 426 && (header.Get("WWW-Authenticate") != "" || header.Get("X-RateLimit-Remaining-Minute") != "") {
+			t.Errorf("a plugin was asked about a request that has to come by https: %v", header)
 		}
 		if tt.status == 426 && (header.Get("Upgrade") != "TLS/1.2, HTTP/1.1" || header.Get("Connection") != "Upgrade") {
 			t.Errorf("426: %v", header)

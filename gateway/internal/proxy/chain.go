@@ -47,9 +47,10 @@ type Chain struct {
 func (c *Chain) Serve(x *Exchange) {
 	x.chain = c
 	for _, a := range c.Access {
-		if a.Access(x); x.answered {
+		if x.answered { // perhaps before the first: the router has
 			break
 		}
+		a.Access(x)
 	}
 	x.Timing.Access = x.Elapsed()
 	if x.DryRun {
