@@ -26,7 +26,7 @@ type configuration struct {
 	certs   *certs.Plan
 	setting *observe.Setting
 	traces  *observe.Traces // nil if no spans are made
-	tlsPort string // empty if there is none
+	tlsPort string          // empty if there is none
 }
 
 // build makes a configuration ready. It touches nothing that is in use; commit does.
