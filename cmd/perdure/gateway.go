@@ -235,9 +235,9 @@ func (p *program) gatewayRequests() *cobra.Command {
 					if r.RefusedBy != "" {
 						why = r.RefusedBy + ": " + why
 					}
-					rows[i] = []string{moment(r.Time), r.ID, count(r.Status), r.Method, r.Path, brief(why)}
+					rows[i] = []string{moment(r.Time), r.ID, count(r.Status), r.Method, brief(r.Host), r.Path, brief(why)}
 				}
-				p.table("TIME ID STATUS METHOD PATH WHY", rows)
+				p.table("TIME ID STATUS METHOD HOST PATH WHY", rows)
 			})
 		}),
 	}

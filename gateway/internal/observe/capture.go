@@ -51,7 +51,10 @@ type captured struct {
 }
 
 // field is a header field. A value that is not told is in raw if routes look at it.
-type field struct{ name, value, raw string }
+type field struct {
+	name, value, raw string
+	added            bool // by the gateway, for the upstream
+}
 
 // place is an entity, without its configuration.
 type place struct{ ID, name, source string }
@@ -94,6 +97,9 @@ func capture(x *proxy.Exchange, s *Setting) *captured {
 	if q.Fields != nil && x.Response.Status != http.StatusSwitchingProtocols {
 		c.credentialsOf(x, s)
 		c.fieldsOf(q.Fields, s)
+		for i := range c.fields {
+			c.fields[i].added = plugin.Added(x, c.fields[i].name)
+		}
 	}
 	c.host = c.told(q.Host, maxValue)
 	c.path = c.told(q.Path, maxPath)

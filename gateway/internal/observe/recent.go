@@ -202,7 +202,7 @@ type Summary struct {
 	// Route is its name, "" for none.
 	Route  string `json:"route,omitempty"`
 	Status int    `json:"status"`
-	// RefusedBy is the plugin that refused it, and Reason why; or Reason is the error of the upstream.
+	// RefusedBy is the plugin that refused it, and Reason why; or Reason is the error of the upstream, or says which one answered so.
 	RefusedBy string `json:"refused_by,omitempty"`
 	Reason    string `json:"reason,omitempty"`
 }
@@ -216,11 +216,11 @@ func (r *Recent) List(f Filter) []Summary {
 		f.Limit = defaultLimit
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.makeRoom(r.o.Clock.Now())
-	found := []Summary{}
+	var chosen []*captured
+	var settings []*Setting
 	a, b := r.failed.last, r.well.last
-	for len(found) < f.Limit && (a != nil || b != nil) {
+	for len(chosen) < f.Limit && (a != nil || b != nil) {
 		var e *entry
 		if b == nil || a != nil && a.number > b.number {
 			e, a = a, a.prev
@@ -228,8 +228,18 @@ func (r *Recent) List(f Filter) []Summary {
 			e, b = b, b.prev
 		}
 		if f.match(e.captured) {
-			found = append(found, e.summary())
+			chosen = append(chosen, e.captured)
+			var s *Setting
+			if e.setting != nil {
+				s = e.setting.Setting
+			}
+			settings = append(settings, s)
 		}
+	}
+	r.mu.Unlock()
+	found := make([]Summary, len(chosen))
+	for i, c := range chosen { // without the lock: what was captured is not changed
+		found[i] = c.summary(settings[i])
 	}
 	return found
 }
@@ -241,7 +251,8 @@ func (f *Filter) match(c *captured) bool {
 	return f.Route == "" || c.route != nil && (f.Route == c.route.name || f.Route == c.route.ID)
 }
 
-func (c *captured) summary() Summary {
+// summary is the request in a list. Setting is what has decided about it, nil if that is not kept any more.
+func (c *captured) summary(by *Setting) Summary {
 	s := Summary{
 		ID: c.id, Time: c.time.UTC(), Client: c.client.String(), Method: c.method, Host: c.host, Path: c.path, Status: c.status,
 		RefusedBy: c.refuser(), Reason: c.err,
@@ -253,6 +264,17 @@ func (c *captured) summary() Summary {
 		if n.Refusal {
 			s.Reason = n.Reason
 		}
+	}
+	switch {
+	case c.route == nil && c.status == http.StatusNotFound && by != nil:
+		if e := by.router.Explain(c.routerRequest()); e.Route == nil && len(e.Near) > 0 {
+			n := e.Near[0]
+			s.Reason += nearest(&Near{Name: n.Route.Label(), Source: n.Route.Source.String(), Reason: scrub(n.Reason)})
+		}
+	case s.Reason == "" && !c.local && c.endpoint == inProcess && c.status >= http.StatusBadRequest:
+		s.Reason = "answered so by the app " + inProcess
+	case s.Reason == "" && !c.local && c.endpoint != "" && c.status >= http.StatusBadRequest:
+		s.Reason = "answered so by " + c.endpoint
 	}
 	return s
 }

@@ -151,3 +151,24 @@ func TestWithoutSetting(t *testing.T) {
 		t.Errorf("the report is %s", r)
 	}
 }
+
+// A list says of each request why it was answered so: which route came nearest, or which upstream has said it.
+func TestListSaysWhy(t *testing.T) {
+	t.Parallel()
+	w := newFile(t, options{})
+	why := func() observe.Summary { return w.recent.List(observe.Filter{Limit: 1})[0] }
+	w.do("GET /weather/secur")
+	if got := why(); got.Host != "api.test" || !strings.HasPrefix(got.Reason, `no Route matched with those values; the nearest is "secure" (kong.yml:8): the path /weather/secur does not match`) {
+		t.Errorf("the reason is %+v", got)
+	}
+	w.use(strings.Replace(file, "paths: [/open]", "paths: [/broken]", 1), options{})
+	w.do("GET /broken")
+	if got, want := why().Reason, "answered so by "+w.upstream.Listener.Addr().String(); got != want {
+		t.Errorf("the reason is %s, want %s", got, want)
+	}
+	w.use(file, options{app: http.NotFoundHandler()})
+	w.do("GET /open")
+	if got, want := why().Reason, "answered so by the app in this process"; got != want {
+		t.Errorf("the reason is %s, want %s", got, want)
+	}
+}

@@ -68,6 +68,8 @@ type Request struct {
 type Field struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
+	// Added says that the client has not sent it so: the gateway or one of its plugins has set it.
+	Added bool `json:"added,omitempty"`
 }
 
 // Route is the route of the request.
@@ -188,7 +190,7 @@ func newReport(c *captured, e *router.Explanation, plugins []plugin.Attached, ch
 		r.Client.Proxy = c.peer.Unmap().String()
 	}
 	for _, f := range c.fields {
-		r.Request.Fields = append(r.Request.Fields, Field{f.name, f.value})
+		r.Request.Fields = append(r.Request.Fields, Field{f.name, f.value, f.added})
 	}
 	for _, one := range c.credentials {
 		r.Credentials = append(r.Credentials, one.read())

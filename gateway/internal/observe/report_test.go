@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+
 	"github.com/perdure/perdure/gateway/internal/observe"
 	"github.com/perdure/perdure/gateway/internal/plugin/plugintest"
 )
@@ -298,5 +300,40 @@ func TestPanic(t *testing.T) {
 	}
 	if lines := parse(t, w.written()); len(lines) != 1 || lines[0].Status != 500 || lines[0].Error != "the request's handler panicked" {
 		t.Errorf("the log has %+v", lines)
+	}
+}
+
+// Fields that plugins have set are not told as the client's, and a dry run uses no number up.
+func TestAddedFields(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, `
+services:
+- {name: down, host: 127.0.0.1, port: 1, routes: [{name: down, paths: [/]}]}
+plugins:
+- {name: correlation-id, config: {header_name: X-Request-ID}}
+- {name: request-transformer, config: {add: {headers: ["Accept-Language:de"]}, append: {headers: ["Forwarded:for=x"]}}}
+`, options{traces: observe.NewTraces(sdk.NewTracerProvider())})
+	for range 3 {
+		if got := w.dry("GET /").String(); !strings.Contains(got, "#1 (added by the gateway)\n") {
+			t.Errorf("the dry run is\n%s", got)
+		}
+	}
+	w.do("GET /", "User-Agent: curl/8")
+	past := w.past()
+	added := map[string]bool{}
+	for _, f := range past.Request.Fields {
+		added[f.Name] = f.Added
+	}
+	for name, want := range map[string]bool{"X-Request-ID": true, "Accept-Language": true, "Forwarded": true, "traceparent": true, "User-Agent": false} {
+		if got, there := added[name]; !there || got != want {
+			t.Errorf("%s is told %t, as added %t, want %t", name, there, got, want)
+		}
+	}
+	if !strings.Contains(past.String(), "#1 (added by the gateway)\n") {
+		t.Errorf("the report is\n%s", past)
+	}
+	w.do("GET /", "User-Agent: curl/8", "X-Request-ID: mine")
+	if got := w.past().String(); !strings.Contains(got, "X-Request-ID: mine\n") && !strings.Contains(got, "X-Request-Id: mine\n") {
+		t.Errorf("the report is\n%s", got)
 	}
 }

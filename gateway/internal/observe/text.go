@@ -22,7 +22,11 @@ func (r *Report) WriteText(w io.Writer) error {
 	t.line("id", r.ID)
 	t.line("client", join(r.Client.Address, ", by the proxy ", r.Client.Proxy))
 	for i, f := range r.Request.Fields {
-		t.line(first(i, "fields"), f.Name+": "+f.Value)
+		line := f.Name + ": " + f.Value
+		if f.Added {
+			line += " (added by the gateway)"
+		}
+		t.line(first(i, "fields"), line)
 	}
 	if len(r.Credentials) == 0 {
 		t.line("credential", "none")

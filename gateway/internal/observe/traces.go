@@ -13,7 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/perdure/perdure/gateway/internal/entity"
-	"github.com/perdure/perdure/gateway/internal/h1"
+	"github.com/perdure/perdure/gateway/internal/plugin"
 	"github.com/perdure/perdure/gateway/internal/proxy"
 )
 
@@ -63,12 +63,12 @@ func (t *Traces) Access(x *proxy.Exchange) {
 	s.ctx, s.server = t.start(x)
 	x.SetValue(spansKey{}, s)
 	x.SetContext(s.ctx)
-	t.propagator.Inject(s.ctx, carrier{x.Request.Fields})
+	t.propagator.Inject(s.ctx, carrier{x})
 }
 
 // start begins the span of a request, as a part of the trace that it brings.
 func (t *Traces) start(x *proxy.Exchange) (context.Context, trace.Span) {
-	ctx := t.propagator.Extract(x.Context(), carrier{x.Request.Fields})
+	ctx := t.propagator.Extract(x.Context(), carrier{x})
 	q := &x.Request
 	host, port := splitHost(q.Host)
 	attributes := append(make([]attribute.KeyValue, 0, 12), attribute.String("http.request.method", method(q.Method)),
@@ -103,7 +103,7 @@ func (t *Traces) Begin(x *proxy.Exchange) {
 	}
 	var ctx context.Context
 	ctx, s.attempt = t.tracer.Start(s.ctx, spanName(x.Request.Method), trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attributes...))
-	t.propagator.Inject(ctx, carrier{x.Request.Fields})
+	t.propagator.Inject(ctx, carrier{x})
 }
 
 // End implements proxy.Attempts.
@@ -186,17 +186,25 @@ func splitHost(authority string) (host string, port int) {
 }
 
 // carrier are header fields that carry a trace.
-type carrier struct{ fields *h1.Fields }
+type carrier struct{ x *proxy.Exchange }
+
+// traceparent says that the field is the gateway's.
+var traceparent = plugin.AddedKey("Traceparent")
 
 // Get implements propagation.TextMapCarrier.
-func (c carrier) Get(key string) string { return c.fields.Get(key) }
+func (c carrier) Get(key string) string { return c.x.Request.Fields.Get(key) }
 
 // Set implements propagation.TextMapCarrier.
-func (c carrier) Set(key, value string) { c.fields.Set(key, value) }
+func (c carrier) Set(key, value string) {
+	c.x.Request.Fields.Set(key, value)
+	if key == "traceparent" {
+		c.x.SetValue(traceparent, true)
+	}
+}
 
 // Keys implements propagation.TextMapCarrier.
 func (c carrier) Keys() (keys []string) {
-	for name := range c.fields.All() {
+	for name := range c.x.Request.Fields.All() {
 		keys = append(keys, string(name))
 	}
 	return keys

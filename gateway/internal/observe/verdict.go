@@ -89,8 +89,12 @@ func (r *Report) noRoute() string {
 		}
 		return text
 	}
-	n := r.Near[0]
-	text += fmt.Sprintf("; the nearest is %q", n.Name)
+	return text + nearest(&r.Near[0])
+}
+
+// nearest says which route would have been it but for what.
+func nearest(n *Near) string {
+	text := fmt.Sprintf("; the nearest is %q", n.Name)
 	if n.Source != "" {
 		text += " (" + n.Source + ")"
 	}

@@ -38,21 +38,27 @@ type counter struct {
 
 type instance struct {
 	header  string
+	added   any      // says that the header is of here
 	counter *counter // nil for "uuid"
 	echo    bool
 }
 
 func newInstance(s plugin.Setup) (any, error) {
 	p := &instance{header: s.Values.String("header_name"), echo: s.Values.Bool("echo_downstream")}
+	p.added = plugin.AddedKey(p.header)
 	if s.Values.String("generator") == "uuid#counter" {
 		p.counter = plugin.KeepForAll(s, name, func() *counter { return &counter{prefix: uuid.NewString() + "#"} })
 	}
 	return p, nil
 }
 
-func (p *instance) newID() string {
-	if p.counter == nil {
+// newID makes an id. A dry run counts nothing: it has the one that the next request will have.
+func (p *instance) newID(x *proxy.Exchange) string {
+	switch {
+	case p.counter == nil:
 		return uuid.NewString()
+	case x.DryRun:
+		return p.counter.prefix + strconv.FormatInt(p.counter.n.Load()+1, 10)
 	}
 	return p.counter.prefix + strconv.FormatInt(p.counter.n.Add(1), 10)
 }
@@ -60,7 +66,8 @@ func (p *instance) newID() string {
 // Access implements proxy.Access.
 func (p *instance) Access(x *proxy.Exchange) {
 	if len(x.Request.Fields.Peek(p.header)) == 0 {
-		x.Request.Fields.Set(p.header, p.newID())
+		x.Request.Fields.Set(p.header, p.newID(x))
+		x.SetValue(p.added, true)
 	}
 }
 
@@ -71,7 +78,7 @@ func (p *instance) HeaderFilter(x *proxy.Exchange) {
 	}
 	id := x.Request.Fields.Get(p.header)
 	if id == "" {
-		id = p.newID()
+		id = p.newID(x)
 	}
 	x.Response.Fields.Set(p.header, id)
 }

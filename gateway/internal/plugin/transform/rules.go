@@ -15,6 +15,7 @@ var actions = []string{"remove", "rename", "replace", "add", "append"}
 type rule struct {
 	name  string
 	value *template // nil for none
+	added any       // says that a header field is of here, by the name that it has then
 }
 
 // rules are those of each action for one part of a message.
@@ -32,7 +33,10 @@ func newRules(v plugin.Values, part string, templates bool) (rules, bool) {
 	for _, action := range actions {
 		for _, entry := range v.Record(action).Strings(part) {
 			name, text := split(entry)
-			r := rule{name: name}
+			r := rule{name: name, added: plugin.AddedKey(name)}
+			if action == "rename" {
+				r.added = plugin.AddedKey(text)
+			}
 			if text != "" {
 				if r.value = literal(text); templates {
 					r.value, _ = parse(text) // checked by the schema
