@@ -19,6 +19,7 @@ import (
 	"github.com/perdure/perdure/auth/login"
 	"github.com/perdure/perdure/gateway"
 	"github.com/perdure/perdure/identity"
+	"github.com/perdure/perdure/internal/networks"
 	"github.com/perdure/perdure/vault"
 )
 
@@ -179,7 +180,7 @@ func (c Config) withDefaults() Config {
 // validate names each field that is wrong, and the mend.
 func (c Config) validate() error {
 	_, _, storeErr := c.store()
-	_, proxiesErr := parseProxies(c.TrustedProxies)
+	_, proxiesErr := networks.Trusted("TrustedProxies", c.TrustedProxies)
 	errs := []error{storeErr, proxiesErr, c.validateAccess(), c.DeadLetterWebhook.validate(), c.validateListen()}
 	for _, bound := range []struct {
 		field string

@@ -1,8 +1,6 @@
 package perdure
 
 import (
-	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -14,28 +12,6 @@ const maxForwarded = 32
 
 // proxies are the networks whose forwarding headers count.
 type proxies []netip.Prefix
-
-// parseProxies reads addresses and networks, such as "10.0.0.0/8" and "192.0.2.7".
-func parseProxies(all []string) (proxies, error) {
-	var trusted proxies
-	var errs []error
-	for _, text := range all {
-		prefix, err := netip.ParsePrefix(text)
-		if err != nil {
-			addr, addrErr := netip.ParseAddr(text)
-			if addrErr != nil {
-				errs = append(errs, fmt.Errorf("TrustedProxies: %q: want an address such as 192.0.2.7, or a network such as 10.0.0.0/8", text))
-				continue
-			}
-			prefix = netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen())
-		}
-		if prefix.Bits() == 0 {
-			errs = append(errs, fmt.Errorf("TrustedProxies: %q is everybody, who could then say to be anybody", text))
-		}
-		trusted = append(trusted, prefix.Masked())
-	}
-	return trusted, errors.Join(errs...)
-}
 
 func (p proxies) trust(addr netip.Addr) bool {
 	for _, prefix := range p {

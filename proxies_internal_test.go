@@ -5,11 +5,13 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/perdure/perdure/internal/networks"
 )
 
 func TestClientBehindProxies(t *testing.T) {
 	t.Parallel()
-	trusted, err := parseProxies([]string{"10.0.0.0/8", "192.0.2.7", "::1"})
+	trusted, err := trustedProxies("10.0.0.0/8", "192.0.2.7", "::1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +42,7 @@ func TestClientBehindProxies(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"", "everybody", "0.0.0.0/0", "::/0", "10.0.0.0/33"} {
-		if _, err := parseProxies([]string{bad}); err == nil || !strings.Contains(err.Error(), "TrustedProxies") {
+		if _, err := trustedProxies(bad); err == nil || !strings.Contains(err.Error(), "TrustedProxies") {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
@@ -48,7 +50,7 @@ func TestClientBehindProxies(t *testing.T) {
 
 func FuzzClientBehindProxies(f *testing.F) {
 	f.Add("10.1.2.3:1", "198.51.100.1, 192.0.2.7")
-	trusted, err := parseProxies([]string{"10.0.0.0/8"})
+	trusted, err := trustedProxies("10.0.0.0/8")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -59,3 +61,5 @@ func FuzzClientBehindProxies(f *testing.F) {
 		}
 	})
 }
+
+func trustedProxies(all ...string) (proxies, error) { return networks.Trusted("TrustedProxies", all) }

@@ -15,6 +15,7 @@ import (
 	"github.com/perdure/perdure/internal/blobstore/signedurl"
 	"github.com/perdure/perdure/internal/control"
 	"github.com/perdure/perdure/internal/httpapi"
+	"github.com/perdure/perdure/internal/networks"
 )
 
 // The bounds of the HTTP server.
@@ -120,11 +121,11 @@ func (r *running) openHTTP(p *parts) (err error) {
 	if err != nil {
 		return fmt.Errorf("%w: Hosts, TrustedOrigins: %w", ErrConfig, err)
 	}
-	trusted, err := parseProxies(c.TrustedProxies)
+	trusted, err := networks.Trusted("TrustedProxies", c.TrustedProxies)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	r.handler = httpapi.Pace(trusted.handler(r.handler))
+	r.handler = httpapi.Pace(proxies(trusted).handler(r.handler))
 	return nil
 }
 

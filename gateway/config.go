@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/perdure/perdure/gateway/internal/proxy"
+	"github.com/perdure/perdure/internal/networks"
 )
 
 // None is an address that is not listened on.
@@ -131,22 +131,5 @@ func loopback(address string) bool {
 
 // trusted are the proxies whose fields count.
 func (c Config) trusted() (proxy.TrustedProxies, error) {
-	var all proxy.TrustedProxies
-	var errs []error
-	for _, text := range c.TrustedProxies {
-		prefix, err := netip.ParsePrefix(text)
-		if err != nil {
-			addr, addrErr := netip.ParseAddr(text)
-			if addrErr != nil {
-				errs = append(errs, fmt.Errorf("Gateway.TrustedProxies: %q: want an address such as 192.0.2.7, or a network such as 10.0.0.0/8", text))
-				continue
-			}
-			prefix = netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen())
-		}
-		if prefix.Bits() == 0 {
-			errs = append(errs, fmt.Errorf("Gateway.TrustedProxies: %q is everybody, who could then say to be anybody", text))
-		}
-		all = append(all, prefix.Masked())
-	}
-	return all, errors.Join(errs...)
+	return networks.Trusted("Gateway.TrustedProxies", c.TrustedProxies)
 }

@@ -83,6 +83,7 @@ var rules = ruleset{
 				"internal/telemetry",
 				"internal/problem",
 				"internal/suggest",
+				"internal/networks",
 				"internal/archtest",
 				"auth",
 				"internal/keystore",
