@@ -154,6 +154,11 @@ func (l *linker) checkHost(e Entity, field, host string) {
 		l.errorf(e, field, "is missing")
 		return
 	}
+	if _, rest, ok := strings.Cut(host, "://"); ok {
+		rest, _, _ = strings.Cut(rest, "/")
+		l.errorf(e, field, "a host has no scheme; write %s, or the whole under url", shorten(rest))
+		return
+	}
 	if _, _, err := net.SplitHostPort(host); err == nil {
 		l.errorf(e, field, "%q has a port, which has a field of its own: port", shorten(host))
 		return

@@ -101,6 +101,11 @@ func (l *linker) checkMatches(r *Route) {
 // perhaps a port.
 func (l *linker) checkHostPattern(r *Route, field, host string) {
 	name := host
+	if _, rest, ok := strings.Cut(host, "://"); ok {
+		rest, _, _ = strings.Cut(rest, "/")
+		l.errorf(r, field, "a host has no scheme; write %s", shorten(rest))
+		return
+	}
 	if h, port, ok := strings.Cut(host, ":"); ok && !strings.Contains(port, ":") && !strings.HasPrefix(host, "[") {
 		if !validPort(port) {
 			l.errorf(r, field, "%q is no port", shorten(port))

@@ -282,6 +282,9 @@ func (l *linker) checkConsumers() {
 		return
 	}
 	for _, consumer := range l.to.Consumers {
+		if name := consumer.Username; name != "" && l.to.keys[nameKey{Consumers, name}] != Entity(consumer) {
+			continue // the name is another's, who has the credentials: that is the mistake
+		}
 		named := consumer.Username != "" || consumer.CustomID != ""
 		if named && !known[consumer] && len(consumer.JWTs) == 0 && len(consumer.KeyAuths) == 0 {
 			l.errorf(consumer, "", "has no credentials, so no request can be from it: give it a jwt or a key-auth credential, or remove it")

@@ -53,10 +53,14 @@ func Failed(problems []Problem) bool {
 // files: who has more has enough to mend.
 const MaxProblems = 500
 
-// Bound appends a problem to a list, unless there are MaxProblems as bad already: then one says so.
+// Bound appends a problem to a list, unless there are MaxProblems as bad already: then one says so. What is there already, as of a
+// plugin that two services use, is not said again.
 func Bound(problems []Problem, p Problem) []Problem {
 	n := 0
 	for i := range problems {
+		if problems[i] == p {
+			return problems
+		}
 		if problems[i].Severity == p.Severity {
 			n++
 		}

@@ -121,6 +121,16 @@ func (r *reader) credential(o *object, kind string, data map[string]datum, consu
 	for field, d := range data {
 		source.Fields[field] = d.line
 	}
+	switch {
+	case !bad(data):
+	case kind == "acl":
+		return
+	default: // the consumer has a credential, whatever it is
+		c := &entity.KeyAuth{Consumer: ref, Key: o.key()}
+		c.Source, c.Tags = source, tags
+		r.config.KeyAuths = append(r.config.KeyAuths, c)
+		return
+	}
 	switch kind {
 	case "jwt":
 		c := entity.NewJWTCredential()
@@ -175,9 +185,10 @@ func (r *reader) oldCredential(o *object) {
 	if v := o.Get("config"); v.IsSet() {
 		for _, f := range v.Fields {
 			if f.Value.Kind == document.String {
-				data[f.Name] = datum{f.Value.Text, f.Line}
+				data[f.Name] = datum{text: f.Value.Text, line: f.Line}
 			} else {
 				r.Errorf(f.Line, "config.%s must be text", f.Name)
+				data[f.Name] = datum{line: f.Line, bad: true}
 			}
 		}
 	}

@@ -235,6 +235,9 @@ func (r *reader) secretValue(o *object, from *configSource, line int) *document.
 		r.Errorf(line, "the Secret %q has no %q", ref.Name, ref.Key)
 		return nil
 	}
+	if d.bad {
+		return nil
+	}
 	docs, err := document.Parse([]byte(d.text))
 	if err != nil || len(docs) != 1 {
 		r.within(secret, func() { r.Errorf(d.line, "%s is neither YAML nor JSON", ref.Key) })

@@ -14,6 +14,17 @@ import (
 type datum struct {
 	text string
 	line int
+	bad  bool // there is a problem with it, which has been reported
+}
+
+// bad reports whether a value cannot be read: what is missing then is a mere consequence.
+func bad(data map[string]datum) bool {
+	for _, d := range data {
+		if d.bad {
+			return true
+		}
+	}
+	return false
 }
 
 // secretData reads the values of a Secret or a ConfigMap.
@@ -41,16 +52,19 @@ func (r *reader) data(f document.Field, encoded bool, into map[string]datum) {
 	for _, entry := range f.Value.Fields {
 		text, ok := r.Text(entry.Value, f.Name+"."+entry.Name)
 		if !ok {
+			into[entry.Name] = datum{line: entry.Line, bad: true}
 			continue
 		}
 		if encoded {
 			raw, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
 			if err != nil {
 				r.Errorf(entry.Line, "data.%s is no base64; put plain text under stringData", entry.Name)
+				into[entry.Name] = datum{line: entry.Line, bad: true}
 				continue
 			}
 			if text = string(raw); !utf8.Valid(raw) {
 				r.Errorf(entry.Line, "data.%s is no text", entry.Name)
+				into[entry.Name] = datum{line: entry.Line, bad: true}
 				continue
 			}
 			r.Text(&document.Value{Kind: document.String, Line: entry.Line, Text: text}, "data."+entry.Name)
@@ -58,7 +72,7 @@ func (r *reader) data(f document.Field, encoded bool, into map[string]datum) {
 		if f.Name == "data" && into[entry.Name].text != "" {
 			continue // stringData counts before data, as in Kubernetes
 		}
-		into[entry.Name] = datum{text, entry.Line}
+		into[entry.Name] = datum{text: text, line: entry.Line}
 	}
 }
 
@@ -114,6 +128,9 @@ func (r *reader) certificate(namespace, name string, line int) string {
 	}
 	r.certificates[o.key()] = ""
 	data := r.secretData(o)
+	if data["tls.crt"].bad || data["tls.key"].bad {
+		return ""
+	}
 	for _, field := range []string{"tls.crt", "tls.key"} {
 		if data[field].text == "" {
 			r.within(o, func() { r.Errorf(o.Line, "%s is missing: this is the Secret of a certificate", field) })
@@ -136,6 +153,9 @@ func (r *reader) authority(o *object) {
 		return
 	}
 	data := r.secretData(o)
+	if bad(data) {
+		return
+	}
 	cert := data["cert"]
 	if cert.text == "" {
 		cert = data["ca.crt"]

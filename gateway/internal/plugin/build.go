@@ -68,12 +68,12 @@ func (r *Registry) Build(c *entity.Config, env Environment) (*Plan, []entity.Pro
 			continue // that there is none has been said by Compile
 		}
 		if k.NoConsumer && p.Consumer.Set() {
-			problems = append(problems, problem(p, "consumer", "the plugin "+k.Name+" cannot be bound to a consumer"))
+			problems = entity.Bound(problems, problem(p, "consumer", "the plugin "+k.Name+" cannot be bound to a consumer"))
 			continue
 		}
 		made, err := k.New(Setup{Environment: env, Config: c, Plugin: p, Values: p.Config, build: b})
 		if err != nil {
-			problems = append(problems, problem(p, "config", err.Error()))
+			problems = entity.Bound(problems, problem(p, "config", err.Error()))
 			continue
 		}
 		ph, ok := phasesOf(made)
