@@ -34,28 +34,49 @@ gateway of the app that runs on --data.`,
 }
 
 func (p *program) gatewayCheck() *cobra.Command {
-	var strict bool
+	var (
+		strict  bool
+		allowed []string
+	)
 	cmd := &cobra.Command{
 		Use: "check FILE...", Short: "Say what is wrong with declarations, by file and line", Args: cobra.MinimumNArgs(1),
 		Long: `Say what is wrong with declarations, by file and line, and what would mend it.
 
-The exit code is 5 if there are errors, or with --strict if there are warnings.`,
+The exit code is 5 if there are errors, or with --strict if there are warnings other than those
+that --allow accepts.`,
+		Example: `  perdure gateway check kong.yml
+  perdure gateway check --strict --allow 'policy cluster' manifests/`,
 		RunE: runs(func(_ context.Context, files []string) error {
 			checked := gateway.Check(files)
+			for i := range checked.Problems {
+				checked.Problems[i].Message = foreign(checked.Problems[i].Message)
+			}
 			err := p.show(checked, func() {
 				for _, problem := range checked.Problems {
 					p.say("%s", problem)
 				}
 				p.say("%s", checkSummary(checked))
 			})
-			if err == nil && (checked.Errors > 0 || strict && checked.Warnings > 0) {
+			if err == nil && (checked.Errors > 0 || strict && counted(checked.Problems, allowed) > 0) {
 				err = errFound
 			}
 			return err
 		}),
 	}
 	cmd.Flags().BoolVar(&strict, "strict", false, "warnings count as errors")
+	cmd.Flags().StringArrayVar(&allowed, "allow", nil, "with --strict, warnings that have this `text` in them do not count; may be repeated")
 	return cmd
+}
+
+// counted is how many warnings there are whose lines have none of the texts in them.
+func counted(problems []gateway.Problem, allowed []string) (n int) {
+	for _, problem := range problems {
+		line := problem.String()
+		if !slices.ContainsFunc(allowed, func(text string) bool { return text != "" && strings.Contains(line, text) }) {
+			n++
+		}
+	}
+	return n
 }
 
 // checkSummary is the last line of a check.
@@ -97,7 +118,7 @@ running app uses, or of those of --against. The exit code is 5 if something woul
 					changes = append(changes, c.String())
 				}
 			} else if err := p.ask(ctx, http.MethodPost, gatewayPath+"diff", nil, map[string]any{"files": fullNames(files)}, &changes); err != nil {
-				return p.mistakes(err)
+				return p.theirs(err)
 			}
 			err := p.show(changes, func() {
 				for _, c := range changes {
@@ -117,8 +138,23 @@ running app uses, or of those of --against. The exit code is 5 if something woul
 	return cmd
 }
 
-// mistakes says what is wrong with declarations, a line for each error, where an error is about that.
-func (p *program) mistakes(err error) error {
+// foreign is what is wrong, or a line of that, where this command has found it: it does not know the plugins of other programs.
+func foreign(text string) string {
+	if strings.Contains(text, `name: there is no plugin "`) && !strings.Contains(text, "did you mean") {
+		text += "; or it is one of a program's own, which the command does not know"
+	}
+	return text
+}
+
+// mistakes says what is wrong with declarations that this command has read, a line for each error, where an error is about that.
+func (p *program) mistakes(err error) error { return p.mistakesOf(err, foreign) }
+
+// theirs says what is wrong with declarations that a gateway which runs has read.
+func (p *program) theirs(err error) error {
+	return p.mistakesOf(err, func(line string) string { return line })
+}
+
+func (p *program) mistakesOf(err error, say func(line string) string) error {
 	if err == nil {
 		return nil
 	}
@@ -127,7 +163,7 @@ func (p *program) mistakes(err error) error {
 		return err
 	}
 	for line := range strings.Lines(lines) {
-		p.hint("%s", strings.TrimSuffix(line, "\n"))
+		p.hint("%s", say(strings.TrimSuffix(line, "\n")))
 	}
 	return errors.New("the declarations have errors")
 }

@@ -48,11 +48,10 @@ func TestReadmeGateway(t *testing.T) {
 // gatewayPage follows what a page tells to do: YAML that begins with the name of a file is written to that file, and console blocks are
 // commands with what they print, where "…" stands for anything and spaces for any number of them.
 type gatewayPage struct {
-	t       *testing.T
-	dir     string
-	env     []string
-	real    map[string]string // the addresses of the page, and those that are used instead
-	replace *strings.Replacer
+	t    *testing.T
+	dir  string
+	env  []string
+	real map[string]string // the addresses of the page, and those that are used instead
 }
 
 type block struct{ language, text string }

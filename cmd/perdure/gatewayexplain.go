@@ -33,6 +33,9 @@ refused or failed within the last minutes.`,
   perdure gateway explain 8b7c2f0e9d5a4c31b6f7a8090a1b2c3d`,
 		RunE: runs(func(ctx context.Context, args []string) (err error) {
 			report := new(gateway.Report)
+			if len(args) == 1 && !strings.ContainsAny(args[0], "/: ") && !requestID.MatchString(args[0]) {
+				return &usageError{fmt.Errorf("%q is neither the id of a request (32 hexadecimal digits) nor a URL", args[0])}
+			}
 			if len(args) == 1 && requestID.MatchString(args[0]) {
 				if len(files) > 0 {
 					return &usageError{fmt.Errorf("the gateway that answered %s knows why: leave --config out", args[0])}

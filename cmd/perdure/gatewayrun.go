@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/gateway"
+	"github.com/perdure/perdure/internal/store"
 )
 
 func (p *program) gatewayRun() *cobra.Command {
@@ -27,6 +29,9 @@ commands find it.`,
 				Title: "Gateway", Data: p.data, Listen: "none", Gateway: &c, Logger: slog.New(slog.NewTextHandler(p.err, nil)),
 			})
 			if err := app.Run(ctx); err != nil {
+				if errors.Is(err, store.ErrLocked) {
+					return fmt.Errorf("another gateway runs on %s; choose --data", p.data)
+				}
 				err = p.mistakes(err)
 				return errors.New(strings.TrimPrefix(err.Error(), "perdure: ")) // the command says its name itself
 			}

@@ -25,7 +25,8 @@ type Change struct {
 	Fields []FieldChange // of a changed one, in the order of the Admin API
 }
 
-// FieldChange is a field with another value. The values are JSON; those of secrets are withheld.
+// FieldChange is a field with another value. The values are JSON, or the name of what the field refers to; those of secrets are
+// withheld.
 type FieldChange struct {
 	Name     string
 	Old, New string
@@ -69,7 +70,7 @@ func Diff(old, new *Config) []Change {
 			changes = append(changes, Change{Op: Added, Entity: e})
 			continue
 		}
-		if fields := diffFields(was, e); len(fields) > 0 {
+		if fields := diffFields(old, new, was, e); len(fields) > 0 {
 			changes = append(changes, Change{Op: Changed, Entity: e, Fields: fields})
 		}
 	}
@@ -81,8 +82,27 @@ func Diff(old, new *Config) []Change {
 	return changes
 }
 
-// diffFields compares two entities as the Admin API shows them.
-func diffFields(old, new Entity) []FieldChange {
+// references are the fields that are another entity, by its kind.
+var references = map[string]Kind{
+	"service": Services, "route": Routes, "consumer": Consumers, "upstream": Upstreams, "certificate": Certificates,
+	"client_certificate": Certificates,
+}
+
+// named is a field as a file would say it: of a reference the name of what it refers to.
+func (c *Config) named(field string, value []byte) string {
+	var ref struct {
+		ID string `json:"id"`
+	}
+	if kind, is := references[field]; is && json.Unmarshal(value, &ref) == nil {
+		if e, known := c.ids[nameKey{kind, ref.ID}]; known {
+			return e.Label()
+		}
+	}
+	return headersHidden(field, value)
+}
+
+// diffFields compares entities of two configurations as the Admin API shows them, with names where that has ids.
+func diffFields(before, after *Config, old, new Entity) []FieldChange {
 	a, b := fieldsOf(old), fieldsOf(new)
 	var changes []FieldChange
 	for i, f := range b {
@@ -93,7 +113,10 @@ func diffFields(old, new Entity) []FieldChange {
 			changes = append(changes, diffConfig(old.(*Plugin).Config, new.(*Plugin).Config)...)
 			continue
 		}
-		change := FieldChange{Name: f.name, Old: headersHidden(f.name, a[i].value), New: headersHidden(f.name, f.value)}
+		change := FieldChange{Name: f.name, Old: before.named(f.name, a[i].value), New: after.named(f.name, f.value)}
+		if _, is := references[f.name]; is && change.Old == change.New { // two of one name
+			change.Old, change.New = string(a[i].value), string(f.value)
+		}
 		if slices.Contains(withheld[new.Kind()], f.name) {
 			change.Old, change.New = hide(a[i].value), hide(f.value)
 		}

@@ -61,3 +61,29 @@ func TestDiffShowsNoHeader(t *testing.T) {
 		t.Errorf("got\n%s", text)
 	}
 }
+
+// A reference is told by the name of what it refers to.
+func TestDiffNamesReferences(t *testing.T) {
+	t.Parallel()
+	with := func(service string) *entity.Config {
+		c := small()
+		other := entity.NewService()
+		other.Name, other.Host, other.Protocol = "climate", "climate.test", "https"
+		c.Services = append(c.Services, other)
+		c.Routes[0].Service = entity.RefTo[entity.Service](service)
+		compiled, _ := c.Compile(nil) // without a service there is a warning
+		return compiled
+	}
+	old := with("weather")
+	var got strings.Builder
+	for _, change := range entity.Diff(old, with("climate")) {
+		fmt.Fprintln(&got, change)
+	}
+	for _, change := range entity.Diff(old, with("")) {
+		fmt.Fprintln(&got, change)
+	}
+	const want = "~ route \"forecast\"\n    service: weather -> climate\n~ route \"forecast\"\n    service: weather -> null\n"
+	if got.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", got.String(), want)
+	}
+}
