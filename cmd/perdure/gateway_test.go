@@ -38,7 +38,7 @@ func TestReadmeGateway(t *testing.T) {
 	if i < 0 {
 		t.Fatal("README.md does not show the gateway")
 	}
-	g.write(guide[0].text)
+	g.write(guide[slices.IndexFunc(guide, func(b block) bool { return b.language == "yaml" })].text)
 	_, token, _ := strings.Cut(guide[slices.IndexFunc(guide, func(b block) bool { return strings.Contains(b.text, "$ OTHER=") })].text, "$ OTHER=")
 	token, _, _ = strings.Cut(token, "\n")
 	g.command("TOKEN="+token, "")
