@@ -193,6 +193,12 @@ func (c *ServerConn) Buffered() ([]byte, bool) {
 // closed after the answer.
 func (c *ServerConn) StopBody() {
 	c.keep = false
+	c.InterruptBody()
+}
+
+// InterruptBody makes a read of the body that is waiting for the client fail. It may be called by any goroutine before the handler
+// returns; that of the handler calls Close.
+func (c *ServerConn) InterruptBody() {
 	_ = c.conn.net.SetReadDeadline(past) // closed already: as well
 }
 

@@ -145,10 +145,10 @@ func (x *Exchange) forward() {
 func (x *Exchange) attempt(e *Endpoint) error {
 	told := x.server.options.Attempts
 	if told == nil {
-		return e.attempt(x)
+		return e.named(x, e.attempt(x))
 	}
 	told.Begin(x)
-	err := e.attempt(x)
+	err := e.named(x, e.attempt(x))
 	told.End(x, err)
 	return err
 }

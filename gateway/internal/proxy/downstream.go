@@ -26,8 +26,10 @@ type downstream interface {
 	close()
 	// buffered returns the whole of the request's body, if it has come.
 	buffered() ([]byte, bool)
-	// stopBody makes a wait for the request's body fail.
+	// stopBody makes a wait for the request's body fail, and ends the connection after this answer.
 	stopBody()
+	// interruptBody is stopBody for other goroutines: the exchange's own must call close.
+	interruptBody()
 	// watch abandons a when the client leaves.
 	watch(a h1.Abandoner)
 	// switchTo answers 101 and passes bytes both ways until both have ended.

@@ -59,6 +59,7 @@ func (d *nullDown) begun() bool                                          { retur
 func (d *nullDown) close()                                               {}
 func (d *nullDown) buffered() ([]byte, bool)                             { return nil, true }
 func (d *nullDown) stopBody()                                            {}
+func (d *nullDown) interruptBody()                                       {}
 func (d *nullDown) watch(h1.Abandoner)                                   {}
 func (d *nullDown) switchTo(*h1.ClientConn, *h1.Fields, *Exchange) error { return errNoUpgrade }
 func (d *nullDown) context() context.Context                             { return d.ctx }

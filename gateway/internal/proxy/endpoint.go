@@ -135,13 +135,16 @@ func (e *Endpoint) dial(ctx context.Context) (net.Conn, error) {
 		dial = new(net.Dialer).DialContext
 	}
 	nc, err := dial(ctx, network, address)
-	if err != nil || e.o.TLS == nil {
-		return nc, err
+	if err != nil {
+		return nil, late(noConnection, e.o.Connect, err)
+	}
+	if e.o.TLS == nil {
+		return nc, nil
 	}
 	tc := tls.Client(nc, e.o.TLS)
 	if err := tc.HandshakeContext(ctx); err != nil {
 		_ = nc.Close() // the handshake's error says more
-		return nil, err
+		return nil, late(noConnection, e.o.Connect, err)
 	}
 	return tc, nil
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/perdure/perdure/gateway/internal/h1"
 )
@@ -51,6 +53,62 @@ type bodyError struct{ err error }
 
 func (e *bodyError) Error() string { return "request body: " + e.err.Error() }
 func (e *bodyError) Unwrap() error { return e.err }
+
+// upstreamError is the error of an attempt of which an endpoint is to be blamed. It names the endpoint.
+type upstreamError struct {
+	address, what string
+	err           error
+}
+
+func (e *upstreamError) Error() string { return "upstream " + e.address + ": " + e.what }
+func (e *upstreamError) Unwrap() error { return e.err }
+
+// limitError is a limit of time that has passed.
+type limitError struct {
+	what  string // with the limit's name
+	limit time.Duration
+	err   error
+}
+
+func (e *limitError) Error() string {
+	return e.what + ", " + strconv.FormatInt(e.limit.Milliseconds(), 10) + " ms"
+}
+func (e *limitError) Unwrap() error { return e.err }
+
+// named makes the error of an attempt say whose fault it is, and which limit of time has passed.
+func (e *Endpoint) named(x *Exchange, err error) error {
+	if err == nil || e.o.Handler != nil {
+		return err
+	}
+	fault := FaultOf(err)
+	if fault == NoFault {
+		return err
+	}
+	what := err.Error()
+	var limit *limitError
+	switch {
+	case fault != TimedOut || errors.As(err, &limit):
+	case x.proxied:
+		what = (&limitError{"the answer has stopped for longer than read_timeout", e.o.Read, err}).Error()
+	default:
+		what = (&limitError{"no answer within read_timeout", e.o.Read, err}).Error()
+	}
+	return &upstreamError{e.o.Address, what, err}
+}
+
+// late names the limit of an operation, if it is that which has passed.
+func late(what string, limit time.Duration, err error) error {
+	var timeout net.Error
+	if errors.Is(err, h1.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
+		return &limitError{what, limit, err}
+	}
+	return err
+}
+
+const (
+	noConnection = "no connection within connect_timeout"
+	notTaken     = "the request was not taken within write_timeout"
+)
 
 // Fault says what an endpoint is to be blamed for after an attempt.
 type Fault int

@@ -131,6 +131,7 @@ func (d *h1Down) begun() bool                                { return d.c.Begun(
 func (d *h1Down) close()                                     { d.c.Close() }
 func (d *h1Down) buffered() ([]byte, bool)                   { return d.c.Buffered() }
 func (d *h1Down) stopBody()                                  { d.c.StopBody() }
+func (d *h1Down) interruptBody()                             { d.c.InterruptBody() }
 func (d *h1Down) watch(a h1.Abandoner)                       { d.c.Watch(a) }
 func (d *h1Down) context() context.Context                   { return d.x.server.context }
 

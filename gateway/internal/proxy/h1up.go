@@ -235,6 +235,7 @@ type upload struct {
 	failed  atomic.Bool // it could not be read
 	stopped bool        // nobody wants the rest: that it could not be read is not the client's fault
 	slow    bool        // the client was waited for when no answer had come in time
+	late    bool        // the upstream has not taken it in time
 	done    chan struct{}
 	err     error // set before done is closed
 }
@@ -264,7 +265,7 @@ func (e *Endpoint) stream(x *Exchange, c *h1.ClientConn) error {
 	err := c.Send(head, nil, e.o.Write)
 	h1.PutBuffer(head)
 	if err != nil {
-		return err
+		return late(notTaken, e.o.Write, err)
 	}
 	u := &upload{done: make(chan struct{})}
 	go func() {
@@ -276,6 +277,8 @@ func (e *Endpoint) stream(x *Exchange, c *h1.ClientConn) error {
 	switch {
 	case err == nil && u.err != nil:
 		c.Abandon() // not to be used again
+	case errors.Is(err, h1.ErrTimeout) && !x.proxied && u.late:
+		return late(notTaken, e.o.Write, err)
 	case u.slow && !x.proxied && errors.Is(err, h1.ErrTimeout):
 		return &bodyError{err}
 	case err != nil && !x.proxied && !u.stopped && errors.As(u.err, &body):
@@ -334,7 +337,9 @@ func (e *Endpoint) send(x *Exchange, c *h1.ClientConn, u *upload) error {
 				frame = h1.AppendChunk(frame[:0], p)
 				p = frame
 			}
+			c.Postpone(e.o.Read + e.o.Write) // it answers what it has taken
 			if err := c.Send(p, nil, e.o.Write); err != nil {
+				u.late = errors.Is(err, h1.ErrTimeout) && !c.Abandoned()
 				return err // the upstream may have answered nevertheless
 			}
 			c.Postpone(e.o.Read) // it cannot answer what it does not have

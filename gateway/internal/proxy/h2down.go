@@ -426,7 +426,8 @@ func (d *h2Down) close()         {}
 
 func (d *h2Down) buffered() ([]byte, bool) { return nil, d.r.ContentLength == 0 }
 
-func (d *h2Down) stopBody() { _ = d.r.Body.Close() } // whoever reads is told
+func (d *h2Down) stopBody()      { _ = d.r.Body.Close() } // whoever reads is told
+func (d *h2Down) interruptBody() { _ = d.r.Body.Close() }
 
 func (d *h2Down) watch(a h1.Abandoner) {
 	d.watching.set(a)

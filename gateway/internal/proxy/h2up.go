@@ -60,11 +60,12 @@ func (e *Endpoint) attemptH2(x *Exchange, t *http.Transport) error {
 	if x.Attempts == 1 {
 		x.body, x.whole = x.down.buffered()
 	}
-	ctx, cancel := context.WithCancel(x.Context())
+	ctx, cause := context.WithCancelCause(x.Context())
+	cancel := func() { cause(nil) }
 	defer cancel()
 	x.down.watch(abandoner(cancel))
 	defer x.down.watch(nil)
-	timer := time.AfterFunc(e.o.Read, cancel) // no answer in time
+	timer := time.AfterFunc(e.o.Read, func() { cause(h1.ErrTimeout) }) // no answer in time
 	defer timer.Stop()
 	request, sent := e.h2Request(ctx, x, timer)
 	response, err := t.RoundTrip(request)
@@ -75,19 +76,19 @@ func (e *Endpoint) attemptH2(x *Exchange, t *http.Transport) error {
 		}
 		err = e.relayH2(x, response, timer)
 	}
-	if err != nil && !x.proxied && !timer.Stop() && ctx.Err() != nil && x.Context().Err() == nil {
+	if err != nil && !errors.Is(err, errClientLeft) && context.Cause(ctx) == h1.ErrTimeout { //nolint:errorlint // it is the timer's
 		err = h1.ErrTimeout
 	}
 	if sent != nil {
 		taken := sent.taken.Load()
 		if !taken || !soon(sent.closed) {
 			cancel()
-			slow := err == h1.ErrTimeout && sent.waiting.Load() //nolint:errorlint // it was set above
 			if !taken {
-				x.down.stopBody()
+				x.down.close()
+				sent.stop()
 			}
 			<-sent.closed
-			if slow {
+			if !x.proxied && err == h1.ErrTimeout && sent.slow.Load() { //nolint:errorlint // it was set above
 				err = &bodyError{err} // it is the client who has taken too long
 			}
 		}
@@ -134,7 +135,7 @@ func (e *Endpoint) h2Request(ctx context.Context, x *Exchange, timer *time.Timer
 	var sent *sentBody
 	switch {
 	case !x.whole:
-		sent = &sentBody{body: x.Request.Body, closed: make(chan struct{}), timer: timer, wait: e.o.Read}
+		sent = &sentBody{body: x.Request.Body, closed: make(chan struct{}), timer: timer, wait: e.o.Read, write: e.o.Write, interrupt: x.down.interruptBody}
 		r.Body, r.ContentLength = sent, x.Request.Length
 	case len(x.body) > 0:
 		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(string(x.body))), int64(len(x.body))
@@ -182,6 +183,7 @@ type timedReader struct {
 
 func (t *timedReader) Read(p []byte) (int, error) {
 	t.timer.Reset(t.wait)
+	defer t.timer.Stop() // how long the client takes is not the upstream's time
 	return t.r.Read(p)
 }
 
@@ -193,11 +195,26 @@ type sentBody struct {
 	closed chan struct{}
 	timer  *time.Timer
 	wait   time.Duration
+	write  time.Duration
 	mu     sync.Mutex
 	err    error       // why the client's side of it failed
 	taken  atomic.Bool // the client has sent all of it
 	// waiting says that the client is waited for.
 	waiting atomic.Bool
+	// stopped says that nobody wants the rest: that it could not be read is not the client's fault.
+	stopped   atomic.Bool
+	slow      atomic.Bool // the client was waited for then
+	stopping  sync.Once
+	interrupt func()
+}
+
+// stop ends a Read that waits for the client.
+func (b *sentBody) stop() {
+	b.stopping.Do(func() {
+		b.slow.Store(b.waiting.Load())
+		b.stopped.Store(true)
+		b.interrupt()
+	})
 }
 
 // Read implements io.Reader.
@@ -207,14 +224,20 @@ func (b *sentBody) Read(p []byte) (int, error) {
 	if b.body == nil {
 		return 0, errEnded
 	}
+	if b.stopped.Load() {
+		return 0, errEnded
+	}
+	b.timer.Reset(b.wait)
 	b.waiting.Store(true)
 	n, err := b.body.Read(p)
 	b.waiting.Store(false)
-	b.timer.Reset(b.wait)
 	if b.body.Done() {
 		b.taken.Store(true)
+		b.timer.Reset(b.wait)
+	} else {
+		b.timer.Reset(b.wait + b.write) // until it was written, and the next is read
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && err != io.EOF && !b.stopped.Load() {
 		b.err = &bodyError{err}
 	}
 	return n, err
@@ -229,8 +252,14 @@ func (b *sentBody) end() {
 	b.body = nil
 }
 
-// Close implements io.Closer.
+// Close implements io.Closer. The transport calls it also while a Read waits for the client, whose next bytes nobody wants if the
+// upstream is gone.
 func (b *sentBody) Close() error {
-	b.once.Do(func() { close(b.closed) })
+	b.once.Do(func() {
+		if !b.taken.Load() {
+			b.stop()
+		}
+		close(b.closed)
+	})
 	return nil
 }
