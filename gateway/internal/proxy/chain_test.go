@@ -76,7 +76,7 @@ func TestChain(t *testing.T) {
 	c.send(lines("GET /api/rest HTTP/1.1", "Host: a", "X-Refuse: yes"))
 	r, body = c.response("GET")
 	<-logged
-	if r.StatusCode != http.StatusUnauthorized || !strings.HasPrefix(body, `{"message":"no \"way\"","request_id":"`) || r.Header.Get("X-Value") != "value" {
+	if r.StatusCode != http.StatusUnauthorized || !strings.HasPrefix(body, "{\n  \"message\":\"no \\\"way\\\"\",\n  \"request_id\":\"") || r.Header.Get("X-Value") != "value" {
 		t.Errorf("answered %d %q %v", r.StatusCode, body, r.Header)
 	}
 	if got, want := strings.Join(order, ", "), "first, second, filter, log 200 5 false, first, filter, log 401 "+fmt.Sprint(len(body))+" true"; got != want {

@@ -265,12 +265,12 @@ func (x *Exchange) Answer(status int, contentType string, body []byte) {
 	}
 }
 
-// AnswerMessage answers with Kong's {"message": …} and the request's id.
+// AnswerMessage answers with Kong's {"message": …} and the request's id, laid out as plugin.Error does.
 func (x *Exchange) AnswerMessage(status int, message string) {
-	body := appendJSONString([]byte(`{"message":`), message)
-	body = append(body, `,"request_id":"`...)
+	body := appendJSONString([]byte("{\n  \"message\":"), message)
+	body = append(body, ",\n  \"request_id\":\""...)
 	body = append(body, x.idBytes()...)
-	body = append(body, `"}`...)
+	body = append(body, "\"\n}"...)
 	x.Answer(status, "application/json; charset=utf-8", body)
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/perdure/perdure/gateway/internal/h1"
@@ -60,7 +61,12 @@ type upstreamError struct {
 	err           error
 }
 
-func (e *upstreamError) Error() string { return "upstream " + e.address + ": " + e.what }
+func (e *upstreamError) Error() string {
+	if strings.Contains(e.what, e.address) { // "dial tcp ADDRESS: …"
+		return e.what
+	}
+	return "upstream " + e.address + ": " + e.what
+}
 func (e *upstreamError) Unwrap() error { return e.err }
 
 // limitError is a limit of time that has passed.
@@ -88,7 +94,7 @@ func (e *Endpoint) named(x *Exchange, err error) error {
 	var limit *limitError
 	switch {
 	case fault != TimedOut || errors.As(err, &limit):
-	case x.proxied:
+	case x.Timing.Head > x.Timing.Sent: // of this attempt
 		what = (&limitError{"the answer has stopped for longer than read_timeout", e.o.Read, err}).Error()
 	default:
 		what = (&limitError{"no answer within read_timeout", e.o.Read, err}).Error()
