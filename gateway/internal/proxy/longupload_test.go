@@ -223,6 +223,7 @@ func TestTimeoutsAreNamed(t *testing.T) {
 		"no answer within read_timeout, 20 ms": {Address: newUpstream(t, silent).address(), Read: 20 * time.Millisecond},
 		"no answer within read_timeout, 30 ms": {Address: h2, HTTP2: true, Read: 30 * time.Millisecond},
 		"the answer has stopped for longer than read_timeout, 40 ms": {Address: newUpstream(t, func(nc net.Conn, r *bufio.Reader) {
+			_, _ = http.ReadRequest(r)
 			_, _ = io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel")
 			silent(nc, r)
 		}).address(), Read: 40 * time.Millisecond},
