@@ -158,7 +158,7 @@ func scripts(t *testing.T, variables ...string) testscript.Params {
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, "ROOT="+root, "GOCACHE="+goCache, "GOMODCACHE="+modCache,
 				// What the module needs is there; nothing is fetched.
-				"GOPROXY=off", "GOFLAGS=-buildvcs=false", "GOWORK=off", "GOTOOLCHAIN=local",
+				"GOPROXY=off", "GOFLAGS=-buildvcs=false -ldflags=-w", "GOWORK=off", "GOTOOLCHAIN=local",
 				// With the race detector each of hundreds of commands would wait a second before it ends.
 				"GORACE=atexit_sleep_ms=0",
 				"PERDURE_DATA="+filepath.Join(e.WorkDir, "data"), "PERDURE_LISTEN=localhost:0")

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -59,13 +60,42 @@ func newShell(t *testing.T) *shell {
 	work := t.TempDir()
 	s := &shell{t: t, dir: filepath.Join(work, "apps"), path: filepath.Join(work, "bin")}
 	// What the app needs is there; nothing is fetched.
-	s.env = append(os.Environ(), "GOPROXY=off", "GOWORK=off", "GOFLAGS=-buildvcs=false", "PERDURE_LISTEN=localhost:0", "PERDURE_DATA=",
+	s.env = append(os.Environ(), "GOPROXY=off", "GOWORK=off", "GOFLAGS=-buildvcs=false -ldflags=-w", "PERDURE_LISTEN=localhost:0", "PERDURE_DATA=",
 		"PATH="+s.path+string(os.PathListSeparator)+os.Getenv("PATH"))
 	if err := errors.Join(os.Mkdir(s.dir, 0o700), os.Symlink(root, filepath.Join(work, "perdure"))); err != nil {
 		t.Fatal(err)
 	}
-	s.must(root, "go", "build", "-o", filepath.Join(s.path, "perdure"), "./cmd/perdure")
+	command, err := buildCommand()
+	if err := errors.Join(err, os.Mkdir(s.path, 0o700), os.Symlink(command, filepath.Join(s.path, "perdure"))); err != nil {
+		t.Fatal(err)
+	}
 	return s
+}
+
+// buildCommand builds the command perdure, once for all pages, and returns where it is.
+var buildCommand = sync.OnceValues(func() (string, error) {
+	folder, err := os.MkdirTemp("", "perdure-guides-")
+	if err != nil {
+		return "", err
+	}
+	built = folder
+	binary := filepath.Join(folder, "perdure")
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-ldflags=-w", "-o", binary, "../../cmd/perdure").CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("build the command: %w\n%s", err, out)
+	}
+	return binary, err
+})
+
+// built is the folder of the command, once it was built.
+var built string
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if built != "" {
+		_ = os.RemoveAll(built) // nothing to be done about it
+	}
+	os.Exit(code)
 }
 
 // must runs a program and returns what it printed.

@@ -22,7 +22,7 @@ const Patience = time.Minute
 // Build builds the program of a package of this module, such as "examples/names", with
 // flags of go build.
 func Build(ctx context.Context, binary, pkg string, flags ...string) error {
-	args := append([]string{"build", "-buildvcs=false", "-o", binary}, flags...)
+	args := append([]string{"build", "-buildvcs=false", "-ldflags=-w", "-o", binary}, flags...)
 	cmd := exec.CommandContext(ctx, "go", append(args, "github.com/perdure/perdure/"+pkg)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%v: %w\n%s", cmd, err, out)
