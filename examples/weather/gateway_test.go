@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -207,10 +208,15 @@ func (f *front) test() {
 	f.nextMinute()
 }
 
-// nextMinute lets the limit begin anew. Two minutes without a request are a connection's last.
+// nextMinute lets the limit begin anew. Two minutes without a request are a connection's last, and one that is made before the
+// gateway has noticed that time has passed would be taken for an old one: it has when its timer is set again.
 func (f *front) nextMinute() {
 	http.DefaultClient.CloseIdleConnections()
+	timers := f.clock.Timers()
 	f.clock.Advance(time.Minute)
+	ctx, cancel := context.WithTimeout(f.t.Context(), time.Second)
+	defer cancel()
+	_ = f.clock.WaitTimers(ctx, timers) // some are not set again
 }
 
 // refused says that the reason of an answer is in explain, in what is known of the request, and in the log.
