@@ -102,19 +102,25 @@ func (s *Server) Open() int {
 	return len(s.conns)
 }
 
+// Drain has each answer from now on be the last of its connection, and closes those that are idle.
+func (s *Server) Drain() {
+	s.init()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining.Swap(true) {
+		return
+	}
+	s.stopIfDone()
+	for c := range s.conns {
+		c.wake()
+	}
+}
+
 // Shutdown lets the requests that have begun be answered, closes connections as they
 // become idle, and returns when none is left. When ctx ends it closes those that are
 // left, tunnels among them, and returns the error of ctx.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.init()
-	s.mu.Lock()
-	if !s.draining.Swap(true) {
-		s.stopIfDone()
-		for c := range s.conns {
-			c.wake()
-		}
-	}
-	s.mu.Unlock()
+	s.Drain()
 	select {
 	case <-s.stopped:
 		return nil

@@ -257,6 +257,7 @@ const handshakeTimeout = 10 * time.Second
 // Shutdown stops accepting, lets the exchanges that have begun end, and returns when all
 // connections are closed; when ctx ends it closes those that are left.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.h1.Drain() // first: who cannot connect any more can rely on it
 	s.mu.Lock()
 	s.closed = true
 	for l := range s.listeners {
