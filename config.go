@@ -168,6 +168,10 @@ func (c Config) withDefaults() Config {
 	set(&c.Store, "pebble:"+filepath.Join(c.Data, "store"))
 	set(&c.Blobs, "file:"+filepath.Join(c.Data, "blobs"))
 	set(&c.Listen, "localhost:8080")
+	if c.Gateway != nil {
+		filled := c.Gateway.WithDefaults()
+		c.Gateway = &filled
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -263,7 +267,7 @@ func (c Config) exposed() bool {
 
 // reachable reports whether others than this machine may reach the app, by its own address or through its gateway.
 func (c Config) reachable() bool {
-	return c.exposed() || c.Gateway != nil && c.Gateway.WithDefaults().Exposed()
+	return c.exposed() || c.Gateway != nil && c.Gateway.Exposed()
 }
 
 // store returns the scheme and path of Store.

@@ -41,7 +41,7 @@ func (r *running) listenGateway() error {
 	if r.config.Gateway == nil {
 		return nil
 	}
-	g := &gatewayPart{r: r, config: r.config.Gateway.WithDefaults()}
+	g := &gatewayPart{r: r, config: *r.config.Gateway}
 	r.gateway = g
 	for _, l := range []struct {
 		to             *net.Listener
@@ -136,7 +136,7 @@ func (r *running) seesSecrets(req *http.Request) bool {
 // machine can reach it.
 func (c Config) ownCertificate() bool {
 	g := c.Gateway
-	return g != nil && g.ListenTLS != "" && g.ListenTLS != gateway.None && g.CertFile == "" && g.Certificate == "" && !g.Exposed()
+	return g != nil && g.ListensTLS() && g.CertFile == "" && g.Certificate == "" && !g.Exposed()
 }
 
 // localCertificate has the local authority sign a certificate for this machine's names.
@@ -262,7 +262,7 @@ func (c Config) validateGateway() error {
 	if c.Gateway == nil {
 		return nil
 	}
-	errs := []error{c.Gateway.WithDefaults().Validate()}
+	errs := []error{c.Gateway.Validate()}
 	if c.Gateway.Certificate != "" {
 		if _, _, err := c.secretRef(c.Gateway.Certificate); err != nil {
 			errs = append(errs, fmt.Errorf("Gateway.Certificate: %w", err))
@@ -276,8 +276,7 @@ func (c Config) exposedAddress() string {
 	if c.exposed() {
 		return fmt.Sprintf("Listen %q", c.Listen)
 	}
-	g := c.Gateway.WithDefaults()
-	return fmt.Sprintf("Gateway.Listen %q or Gateway.ListenTLS %q", g.Listen, g.ListenTLS)
+	return fmt.Sprintf("Gateway.Listen %q or Gateway.ListenTLS %q", c.Gateway.Listen, c.Gateway.ListenTLS)
 }
 
 // authenticator finds out who sends requests. Those that the gateway hands over have been asked already, but what the app's own

@@ -71,8 +71,7 @@ func write(w http.ResponseWriter, v any) {
 
 // read decodes the body of a request; false says that it was answered.
 func read(w http.ResponseWriter, r *http.Request, v any) bool {
-	err := problem.DecodeOne(http.MaxBytesReader(w, r.Body, maxQuestion), v)
-	if err != nil {
+	if err := problem.DecodeOne(http.MaxBytesReader(w, r.Body, maxQuestion), v); err != nil {
 		problem.New(http.StatusBadRequest, "the body is not the JSON that is wanted: "+err.Error()).Write(w)
 		return false
 	}

@@ -144,4 +144,4 @@ func newOffline(files []string, plugins []*Plugin) *offline {
 	return o
 }
 
-func (o *offline) close() { _ = o.g.server.Shutdown(context.Background()) } // there are no connections
+func (o *offline) close() { _ = o.g.release(context.Background()) } // there are no connections

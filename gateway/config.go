@@ -91,7 +91,7 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("Gateway.Admin %q: others than this machine could reach it; want an address of localhost", a.address))
 		}
 	}
-	if c.Listen == None && !c.listensTLS() {
+	if c.Listen == None && !c.ListensTLS() {
 		errs = append(errs, errors.New("Gateway.Listen, Gateway.ListenTLS: one is needed, or nobody can reach the gateway"))
 	}
 	if (c.CertFile == "") != (c.KeyFile == "") {
@@ -112,11 +112,12 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-func (c Config) listensTLS() bool { return c.ListenTLS != "" && c.ListenTLS != None }
+// ListensTLS reports whether there is an address for HTTPS.
+func (c Config) ListensTLS() bool { return c.ListenTLS != "" && c.ListenTLS != None }
 
 // Exposed reports whether others than this machine can reach the gateway.
 func (c Config) Exposed() bool {
-	return c.Listen != None && !loopback(c.Listen) || c.listensTLS() && !loopback(c.ListenTLS)
+	return c.Listen != None && !loopback(c.Listen) || c.ListensTLS() && !loopback(c.ListenTLS)
 }
 
 // loopback reports whether only this machine reaches an address.

@@ -150,15 +150,9 @@ func (c *configuration) Serve(x *proxy.Exchange) {
 // configurationKey is the key of the configuration that an exchange was served by.
 type configurationKey struct{}
 
-// configurationOf returns it.
-func configurationOf(x *proxy.Exchange) *configuration {
-	c, _ := x.Value(configurationKey{}).(*configuration)
-	return c
-}
-
-// settingOf returns what explains an exchange.
+// settingOf returns what explains an exchange, nil if it was refused before it came to a configuration.
 func settingOf(x *proxy.Exchange) *observe.Setting {
-	if c := configurationOf(x); c != nil {
+	if c, ok := x.Value(configurationKey{}).(*configuration); ok {
 		return c.setting
 	}
 	return nil

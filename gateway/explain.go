@@ -2,13 +2,12 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
-
-	"crypto/tls"
 
 	"github.com/perdure/perdure/gateway/internal/observe"
 	"github.com/perdure/perdure/gateway/internal/router"
@@ -77,7 +76,7 @@ func (g *Gateway) Explain(ctx context.Context, q Question) (*Report, error) {
 	if s := settingOf(x); s != nil {
 		return s.Report(x), nil
 	}
-	return observe.NewReport(x, &router.Explanation{}, nil), nil // refused before it came to a configuration
+	return observe.NewReport(x, &router.Explanation{}, nil), nil
 }
 
 // Explain says how a request would be answered by the declarations in files. The error is ErrConfiguration if there are errors in

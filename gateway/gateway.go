@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -92,7 +93,7 @@ func New(o Options) (*Gateway, error) {
 	}
 	g := assemble(o, access)
 	if err := g.begin(); err != nil {
-		return nil, errors.Join(err, g.server.Shutdown(context.Background()))
+		return nil, errors.Join(err, g.release(context.Background()))
 	}
 	return g, nil
 }
@@ -172,13 +173,18 @@ func (g *Gateway) serve(l net.Listener, config *tls.Config) {
 
 // Stop lets the requests that have begun end, until ctx is done.
 func (g *Gateway) Stop(ctx context.Context) error {
-	if g.cancel == nil { // it was never started
-		for _, l := range append(g.options.Listeners, g.options.ListenersTLS...) {
+	if g.cancel == nil { // it was never started, and the server does not know them
+		for _, l := range slices.Concat(g.options.Listeners, g.options.ListenersTLS) {
 			_ = l.Close() // nothing to be done about it
 		}
-		return nil
+	} else {
+		g.cancel()
 	}
-	g.cancel()
+	return g.release(ctx)
+}
+
+// release ends all but the listeners.
+func (g *Gateway) release(ctx context.Context) error {
 	err := g.server.Shutdown(ctx)
 	g.servers.Stop(ctx)
 	g.running.Wait()

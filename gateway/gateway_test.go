@@ -316,3 +316,44 @@ func TestOfflineApp(t *testing.T) {
 		t.Errorf("%+v, %v", report, err)
 	}
 }
+
+// A gateway that was never started, or could not be made, leaves nothing open: TestMain looks for goroutines, this for files.
+func TestNothingIsLeftOpen(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	file, log := filepath.Join(folder, "kong.yml"), filepath.Join(folder, "access.log")
+	for text, ok := range map[string]bool{"_format_version: \"3.0\"\n": true, "_format_version: \"2.0\"\nservice: 1\n": false} {
+		write(t, file, text)
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := gateway.New(gateway.Options{
+			Config:    gateway.Config{Files: []string{file}, AccessLog: log}.WithDefaults(),
+			Listeners: []net.Listener{l}, Clock: clock.System(), Log: slog.New(slog.DiscardHandler),
+		})
+		if (err == nil) != ok {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if ok {
+			err = g.Stop(t.Context())
+		} else {
+			err = l.Close() // the caller's still
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		if _, err := net.Dial("tcp", l.Addr().String()); err == nil {
+			t.Errorf("%q: the port is open", text)
+		}
+		open, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, fd := range open {
+			if to, err := os.Readlink(filepath.Join("/proc/self/fd", fd.Name())); err == nil && to == log {
+				t.Errorf("%q: the access log is open", text)
+			}
+		}
+	}
+}

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,120 +13,6 @@ import (
 
 	"github.com/perdure/perdure/gateway/internal/h1"
 )
-
-// h2Streams is how many requests a client may have under way on one connection.
-const h2Streams = 250
-
-// openH2 starts the server of HTTP/2, net/http's. It is given connections instead of
-// accepting them.
-func (s *Server) openH2() {
-	limit := s.options.Limits.Head
-	if limit == 0 {
-		limit = 32 << 10
-	}
-	config := s.options.HTTP2
-	if config == nil {
-		config = &http.HTTP2Config{MaxConcurrentStreams: h2Streams, SendPingTimeout: h2PingAfter, PingTimeout: h2PingTimeout, WriteByteTimeout: max(s.writeLimit(), 0)}
-	}
-	protocols := new(http.Protocols)
-	protocols.SetHTTP2(true)
-	protocols.SetUnencryptedHTTP2(true)
-	s.h2conns = &handedOver{conns: make(chan net.Conn), closed: make(chan struct{}), open: make(map[net.Conn]chan struct{})}
-	s.h2 = &http.Server{
-		Handler: http.HandlerFunc(s.handleH2), Protocols: protocols, HTTP2: config, MaxHeaderBytes: limit,
-		ReadHeaderTimeout: handshakeTimeout, IdleTimeout: h2IdleTimeout,
-		BaseContext: func(net.Listener) context.Context { return s.context },
-		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {
-			peer, port := addrs(nc)
-			_, asked := s.asked.Load(nc)
-			return context.WithValue(ctx, h2PeerKey{}, &h2Peer{peer, port, asked})
-		},
-		ConnState: s.h2conns.state,
-		ErrorLog:  slog.NewLogLogger(s.options.Log.Handler(), slog.LevelDebug),
-	}
-	s.conns.Go(func() { _ = s.h2.Serve(s.h2conns) }) // ends by Shutdown
-}
-
-// h2Peer is who a connection is from, the port it came to, and whether the client was asked for a certificate.
-type h2Peer struct {
-	peer  netip.AddrPort
-	port  uint16
-	asked bool
-}
-
-type h2PeerKey struct{}
-
-func (s *Server) handleH2(w http.ResponseWriter, r *http.Request) {
-	d := h2Downs.Get().(*h2Down)
-	d.x.server, d.x.down = s, d
-	p := r.Context().Value(h2PeerKey{}).(*h2Peer)
-	d.x.Peer, d.x.ServerPort, d.x.TLS = p.peer, p.port, r.TLS
-	d.x.CertificateAsked = p.asked
-	d.serve(w, r)
-}
-
-// serveH2 serves a connection whose client speaks HTTP/2, until it is closed.
-func (s *Server) serveH2(nc net.Conn) bool {
-	s.h2conns.give(nc)
-	return true
-}
-
-// handedOver is a listener of connections that others have accepted.
-type handedOver struct {
-	conns  chan net.Conn
-	once   sync.Once
-	closed chan struct{}
-
-	mu   sync.Mutex
-	open map[net.Conn]chan struct{}
-}
-
-// give has a connection served, and returns when it is closed.
-func (h *handedOver) give(nc net.Conn) {
-	ended := make(chan struct{})
-	h.mu.Lock()
-	h.open[nc] = ended
-	h.mu.Unlock()
-	select {
-	case h.conns <- nc:
-		<-ended
-	case <-h.closed:
-		_ = nc.Close() // the client tries elsewhere
-		h.state(nc, http.StateClosed)
-	}
-}
-
-// state is told what becomes of a connection.
-func (h *handedOver) state(nc net.Conn, state http.ConnState) {
-	if state != http.StateClosed && state != http.StateHijacked {
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if ended, ok := h.open[nc]; ok {
-		delete(h.open, nc)
-		close(ended)
-	}
-}
-
-// Accept implements net.Listener.
-func (h *handedOver) Accept() (net.Conn, error) {
-	select {
-	case nc := <-h.conns:
-		return nc, nil
-	case <-h.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-// Close implements net.Listener.
-func (h *handedOver) Close() error {
-	h.once.Do(func() { close(h.closed) })
-	return nil
-}
-
-// Addr implements net.Listener.
-func (h *handedOver) Addr() net.Addr { return &net.TCPAddr{} }
 
 var h2Downs = sync.Pool{New: func() any { return new(h2Down) }}
 
@@ -147,62 +31,6 @@ type h2Down struct {
 	patience patience
 	tail     bool // something was written that may still be in net/http's buffer
 }
-
-// patience is with a client that takes nothing of what is written. The window of a stream may be closed for ever, and its connection
-// be alive nevertheless.
-type patience struct {
-	mu    sync.Mutex
-	timer *time.Timer
-	w     http.ResponseWriter // nil while nothing is written
-	until time.Duration       // by the monotonic clock
-}
-
-// begin is called before something is written, with how long that may take; not above 0 is for ever.
-func (p *patience) begin(w http.ResponseWriter, limit time.Duration) {
-	if limit <= 0 {
-		return
-	}
-	p.mu.Lock()
-	p.w, p.until = w, monotonic()+limit
-	p.mu.Unlock()
-	if p.timer == nil {
-		p.timer = time.AfterFunc(limit, p.lost)
-		return
-	}
-	p.timer.Reset(limit)
-}
-
-// end is called after it was written.
-func (p *patience) end() {
-	if p.timer == nil {
-		return
-	}
-	p.timer.Stop()
-	p.mu.Lock()
-	p.w = nil
-	p.mu.Unlock()
-}
-
-// lost resets the stream.
-func (p *patience) lost() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.w != nil && monotonic() >= p.until { // else it is late, and something else is being written
-		_ = http.NewResponseController(p.w).SetWriteDeadline(past) // it is HTTP/2's, which can
-	}
-}
-
-var past = time.Unix(1, 0)
-
-// writeLimit is how long a client may take for what is written.
-func (s *Server) writeLimit() time.Duration {
-	if limit := s.options.Timeouts.Write; limit != 0 {
-		return limit
-	}
-	return defaultWrite
-}
-
-const defaultWrite = 30 * time.Second // h1's
 
 // watching is what is abandoned when the client leaves. The lock makes sure that it is
 // not when the exchange has gone on already.
