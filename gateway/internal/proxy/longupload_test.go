@@ -79,50 +79,59 @@ func asking(t *testing.T, in string, o proxy.EndpointOptions, b func(*proxy.Endp
 	return &http.Client{Transport: transport, Timeout: 20 * time.Second}, url
 }
 
-// An upload may last longer than the time for the answer, if its client does not pause for that long.
+// An upload may last longer than the time for the answer, if its client does not pause for that long. All are made at once: they wait.
 func TestLongUploads(t *testing.T) {
 	t.Parallel()
-	const n, size, every, limit = 12, 1000, 100 * time.Millisecond, 700 * time.Millisecond
+	count := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got, err := io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, got, err)
+	})
+	var uploads sync.WaitGroup
+	defer uploads.Wait()
 	for _, in := range in {
 		for _, out := range []string{"h1", "h2"} {
+			o := proxy.EndpointOptions{Read: 700 * time.Millisecond, HTTP2: out == "h2"}
+			if o.HTTP2 {
+				o.Address, _ = h2Upstream(t, false, count)
+			} else {
+				s := httptest.NewServer(count)
+				t.Cleanup(s.Close)
+				o.Address = s.Listener.Addr().String()
+			}
+			client, url := asking(t, in, o, func(e *proxy.Endpoint) proxy.Balancer { return e })
 			for _, chunked := range []bool{false, true} {
-				t.Run(fmt.Sprint(in, " to ", out, " chunked ", chunked), func(t *testing.T) {
-					t.Parallel()
-					count := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-						got, err := io.Copy(io.Discard, r.Body)
-						fmt.Fprint(w, got, err)
-					})
-					o := proxy.EndpointOptions{Read: limit, HTTP2: out == "h2"}
-					if o.HTTP2 {
-						o.Address, _ = h2Upstream(t, false, count)
-					} else {
-						s := httptest.NewServer(count)
-						t.Cleanup(s.Close)
-						o.Address = s.Listener.Addr().String()
-					}
-					client, url := asking(t, in, o, func(e *proxy.Endpoint) proxy.Balancer { return e })
-					ticker := time.NewTicker(every)
-					defer ticker.Stop()
-					r, err := http.NewRequest(http.MethodPost, url, &pieces{size: size, n: n, tick: ticker.C})
-					if err != nil {
-						t.Fatal(err)
-					}
-					if r.ContentLength = -1; !chunked {
-						r.ContentLength = n * size
-					}
-					answer, err := client.Do(r)
-					if err != nil {
-						t.Fatal(err)
-					}
-					defer answer.Body.Close()
-					body, err := io.ReadAll(answer.Body)
-					if answer.StatusCode != http.StatusOK || string(body) != fmt.Sprint(n*size, nil) || err != nil {
-						t.Errorf("answered %d %q, %v", answer.StatusCode, body, err)
+				uploads.Go(func() {
+					if err := uploadSlowly(client, url, chunked); err != nil {
+						t.Errorf("%s to %s, chunked %v: %v", in, out, chunked, err)
 					}
 				})
 			}
 		}
 	}
+}
+
+// uploadSlowly sends a body for 1.2 s, and says what is wrong with the answer of a server that counts its bytes.
+func uploadSlowly(client *http.Client, url string, chunked bool) error {
+	const n, size = 12, 1000
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	r, err := http.NewRequest(http.MethodPost, url, &pieces{size: size, n: n, tick: ticker.C})
+	if err != nil {
+		return err
+	}
+	if r.ContentLength = -1; !chunked {
+		r.ContentLength = n * size
+	}
+	answer, err := client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if answer.StatusCode != http.StatusOK || string(body) != fmt.Sprint(n*size, nil) || err != nil {
+		return fmt.Errorf("answered %d %q, %v", answer.StatusCode, body, err)
+	}
+	return nil
 }
 
 // dying are upstreams that read a part of a request and then die.
